@@ -1,0 +1,98 @@
+"""Which share of a window each venue was really watched. Pure arithmetic on the coverage topic."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .events import Completeness, Coverage, VenueCoverage
+
+Span = tuple[int, int]
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Sorted, disjoint spans covering the same milliseconds."""
+    merged: list[Span] = []
+    for start, end in sorted(span for span in spans if span[1] > span[0]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
+    """`spans` without `holes`."""
+    left = merge(spans)
+    for hole_start, hole_end in merge(holes):
+        kept: list[Span] = []
+        for start, end in left:
+            if end <= hole_start or start >= hole_end:
+                kept.append((start, end))
+                continue
+            if start < hole_start:
+                kept.append((start, hole_start))
+            if end > hole_end:
+                kept.append((hole_end, end))
+        left = kept
+    return left
+
+
+@dataclass(slots=True)
+class _Interval:
+    venue: str
+    collector: str
+    kind: str
+    start: int
+    end: int
+
+
+class CoverageBook:
+    """All known intervals of all collectors; answers with shares and gaps.
+
+    A venue counts as watched when at least one collector watched it; a loss by a collector is a hole in that
+    collector's own intervals only.
+    """
+
+    def __init__(self, keep_ms: int) -> None:
+        self._keep_ms = keep_ms
+        self._intervals: dict[str, _Interval] = {}
+        self._completeness: dict[str, Completeness] = {}
+
+    def apply(self, message: Coverage) -> None:
+        """Takes a message of the topic."""
+        self._completeness[message.venue] = message.completeness
+        known = self._intervals.get(message.interval_id)
+        if known is None or message.to_ms >= known.end:
+            self._intervals[message.interval_id] = _Interval(
+                message.venue, message.collector, message.kind, message.from_ms, message.to_ms
+            )
+
+    def watched(self, venue: str) -> list[Span]:
+        """Disjoint spans in which somebody watched the venue and kept what came."""
+        collectors = {i.collector for i in self._intervals.values() if i.venue == venue}
+        spans: list[Span] = []
+        for collector in collectors:
+            mine = [i for i in self._intervals.values() if i.venue == venue and i.collector == collector]
+            spans += subtract(
+                [(i.start, i.end) for i in mine if i.kind == "watched"],
+                [(i.start, i.end) for i in mine if i.kind == "lost"],
+            )
+        return merge(spans)
+
+    def share(self, venue: str, from_ms: int, to_ms: int) -> float:
+        """Watched share of the span, 0 to 1."""
+        if to_ms <= from_ms:
+            return 0.0
+        inside = sum(max(0, min(end, to_ms) - max(start, from_ms)) for start, end in self.watched(venue))
+        return min(1.0, inside / (to_ms - from_ms))
+
+    def shares(self, from_ms: int, to_ms: int) -> tuple[VenueCoverage, ...]:
+        """Every venue that was ever watched, by name."""
+        return tuple(
+            VenueCoverage(venue=venue, completeness=kind, share=self.share(venue, from_ms, to_ms))
+            for venue, kind in sorted(self._completeness.items())
+        )
+
+    def forget(self, now_ms: int) -> None:
+        """Drops intervals that ended before the longest window any more asked for."""
+        limit = now_ms - self._keep_ms
+        self._intervals = {key: i for key, i in self._intervals.items() if i.end > limit}

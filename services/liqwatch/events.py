@@ -1,0 +1,256 @@
+"""The messages that travel between the services, with the meaning of each field.
+
+These pydantic models are the contract: `contracts.py` writes them to `schemas/`. Readers ignore
+unknown fields. Money, prices and quantities are decimal strings, never an exponent; times are
+integer milliseconds since the epoch (`_ms`). Hot paths use the msgspec twins of `wire.py`.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+DecimalText = Annotated[str, StringConstraints(pattern=r"^-?\d+(\.\d+)?$")]
+Milliseconds = Annotated[int, Field(ge=0)]
+Side = Literal["long", "short"]
+SideOrBoth = Literal["long", "short", "both"]
+PriceKind = Literal["fill", "mark", "bankruptcy", "order"]
+Completeness = Literal["all", "sampled", "partial", "unproven"]
+
+LONG: Side = "long"
+SHORT: Side = "short"
+SIDES: tuple[Side, Side] = (LONG, SHORT)
+
+
+class Message(BaseModel):
+    """A message of a topic. Readers ignore what they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = 1
+
+
+class Liquidation(Message):
+    """One position, or part of one, that a venue closed by force (`unit` says which)."""
+
+    event_id: str = Field(
+        description="Deterministic: the venue's own id, else made of the event's fields and its number among "
+        "the equal rows of its frame, so that two collectors or a reconnect give the same id."
+    )
+    venue: str
+    symbol: str = Field(description="As the venue writes it.")
+    base: str = Field(description="The coin, as the venue names it; XBT is written BTC.")
+    quote: str
+    side: Side = Field(
+        description="The side of the POSITION that was closed, everywhere: the order that closes a long is a SELL."
+    )
+    price: DecimalText = Field(description="In the quote currency; `price_kind` says which price it is.")
+    price_kind: PriceKind
+    quantity: DecimalText = Field(description="What was closed, in base coins.")
+    notional_usd: DecimalText = Field(description="Worth in USD, unrounded; quotients to at least 24 digits.")
+    event_time_ms: Milliseconds = Field(description="The venue's clock, unless `timed_by` is `received`.")
+    received_time_ms: Milliseconds = Field(description="Our clock when the frame arrived.")
+    timed_by: Literal["venue", "received"] = "venue"
+    source: Literal["stream", "gap-fill"] = "stream"
+    unit: Literal["order", "fill"] = Field(description="What one record of this venue is.")
+
+
+class Coverage(Message):
+    """How long one collector really watched a venue: an interval, rewritten while it grows, or a gap's loss.
+
+    Intervals of the same `interval_id` replace one another (the newest `to_ms` wins).
+    """
+
+    venue: str
+    collector: str
+    interval_id: str
+    kind: Literal["watched", "lost"] = Field(
+        description="`watched`: every feed of the venue was connected, acknowledged and alive from `from_ms` to "
+        "`to_ms`. `lost`: `events_lost` events received in that time could not be kept; the time counts as a gap."
+    )
+    from_ms: Milliseconds
+    to_ms: Milliseconds
+    open: bool = Field(description="True while the interval still grows.")
+    completeness: Completeness
+    feeds: tuple[str, ...] = ()
+    ended_by: str | None = Field(default=None, description="Feed and reason, where the interval ended.")
+    events_lost: Annotated[int, Field(ge=0)] = 0
+
+
+class LargestRecord(BaseModel):
+    """The largest single order or fill of a window."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    event_id: str
+    venue: str
+    symbol: str
+    base: str
+    side: Side
+    price: DecimalText
+    notional_usd: DecimalText
+    event_time_ms: Milliseconds
+    unit: Literal["order", "fill"]
+
+
+class Totals(Message):
+    """Rolling totals of one partition of `liquidations`, for one window and scope. Readers add partitions up."""
+
+    kind: Literal["totals"] = "totals"
+    partition: Annotated[int, Field(ge=0)]
+    window: str = Field(description="5m, 1h, 4h, 12h, 24h.")
+    scope: str = Field(description="`all`, `venue=…`, `base=…` or `venue=…,base=…`.")
+    generation: int = Field(description="Of the owner of the partition; the highest counts.")
+    as_of_ms: Milliseconds = Field(description="At this clock the window ended.")
+    offset: int = Field(description="Last offset of `liquidations` contained; -1 for none.")
+    long_usd: DecimalText
+    long_count: Annotated[int, Field(ge=0)]
+    short_usd: DecimalText
+    short_count: Annotated[int, Field(ge=0)]
+    largest_long: LargestRecord | None = None
+    largest_short: LargestRecord | None = None
+
+
+class Heartbeat(Message):
+    """Once a second and partition from its owner: how far its totals have come."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+    partition: Annotated[int, Field(ge=0)]
+    generation: int
+    as_of_ms: Milliseconds
+    offset: int = Field(description="Last offset of `liquidations` contained; -1 for none.")
+    end_offset: int = Field(description="End of the partition when last seen.")
+    caught_up: bool
+
+
+class BarRow(BaseModel):
+    """What one minute brought for one venue and base."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    venue: str
+    base: str
+    long_usd: DecimalText
+    long_count: int
+    short_usd: DecimalText
+    short_count: int
+
+
+class Bar(Message):
+    """One minute of one partition, by venue, base and side. Written anew when a late event changes it."""
+
+    partition: Annotated[int, Field(ge=0)]
+    minute_ms: Milliseconds = Field(description="Start of the minute, event time.")
+    generation: int
+    rows: tuple[BarRow, ...]
+
+
+class Price(Message):
+    """USD price of a coin."""
+
+    base: str
+    usd: DecimalText
+    at_ms: Milliseconds
+    venue: str
+
+
+class PartitionEvidence(BaseModel):
+    """What one partition contributed to a figure: enough to recompute it from `liquidations`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    partition: int
+    generation: int
+    as_of_ms: Milliseconds
+    offset: int
+    long_usd: DecimalText
+    short_usd: DecimalText
+
+
+class VenueCoverage(BaseModel):
+    """Which share of a window a venue was really watched."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    venue: str
+    completeness: Completeness
+    share: float = Field(ge=0, le=1, description="Watched share of the window.")
+
+
+class Attempt(BaseModel):
+    """One delivery of one step to one target. Without an outcome it is unknown to whoever reads it later."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: str
+    number: int = Field(ge=1)
+    generation: int
+    at_ms: Milliseconds
+    outcome: Literal["accepted", "not_sent", "refused", "unknown"] | None = None
+    detail: str | None = None
+    message_id: str | None = None
+    repeat: bool = Field(default=False, description="Sent although an earlier attempt may have arrived.")
+
+
+class Step(BaseModel):
+    """Something the incident told the world, and where each target stands with it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["fired", "stepped_up", "reminded", "cleared"]
+    at_ms: Milliseconds
+    usd: DecimalText
+    threshold: DecimalText
+    headline: str
+    text: str
+    evidence: tuple[PartitionEvidence, ...] = ()
+    targets: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Incident(Message):
+    """One crossing of one rule in one scope, from fired to cleared, with all that was said and to whom."""
+
+    incident_id: str
+    rule: str
+    scope: str
+    side: SideOrBoth
+    window: str
+    severity: str
+    generation: int
+    opened_ms: Milliseconds
+    closed_ms: Milliseconds | None = None
+    peak_usd: DecimalText
+    peak_at_ms: Milliseconds
+    largest: LargestRecord | None = None
+    coverage: tuple[VenueCoverage, ...] = ()
+    steps: tuple[Step, ...]
+
+
+class Silence(Message):
+    """Holds back notifications that match, until it ends."""
+
+    silence_id: str
+    matcher: dict[str, str]
+    reason: str
+    author: str
+    from_ms: Milliseconds
+    until_ms: Milliseconds
+
+
+class RejectedFrame(Message):
+    """A frame, or a row of one, that was not counted, and why."""
+
+    venue: str
+    feed: str
+    collector: str
+    received_time_ms: Milliseconds
+    reason: str = Field(description="One of a small closed set, as in the metric.")
+    error: str
+    frame: str = Field(description="Cut at 16 KiB; binary as `hex:…`.")
+    frame_bytes: int = Field(ge=0, description="Length before the cut.")
+
+
+def plain(value: Decimal) -> str:
+    """`value` as a decimal string without an exponent, unrounded."""
+    return format(value, "f")

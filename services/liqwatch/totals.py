@@ -1,0 +1,143 @@
+"""Adding partitions up: the readers' side of the totals topic. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .events import PartitionEvidence
+from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
+
+STALE_AFTER_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Totals of one window and scope over all partitions. USD in micro-dollars."""
+
+    long: int = 0
+    short: int = 0
+    long_count: int = 0
+    short_count: int = 0
+    largest_long: LargestRecord | None = None
+    largest_short: LargestRecord | None = None
+
+    def side(self, side: str) -> int:
+        """Micro-dollars of `long`, `short` or `both`."""
+        return self.long if side == "long" else self.short if side == "short" else self.long + self.short
+
+    def largest(self, side: str = "both") -> LargestRecord | None:
+        """The largest single record of the side."""
+        if side == "long":
+            return self.largest_long
+        if side == "short":
+            return self.largest_short
+        return larger(self.largest_long, self.largest_short)
+
+
+def larger(one: LargestRecord | None, other: LargestRecord | None) -> LargestRecord | None:
+    """The larger of two records; a tie goes to the smaller event_id, so that partitions merge in any order."""
+    if one is None or other is None:
+        return one or other
+    a, b = micros(one.notional_usd), micros(other.notional_usd)
+    if a != b:
+        return one if a > b else other
+    return one if one.event_id <= other.event_id else other
+
+
+@dataclass(slots=True)
+class _Partition:
+    generation: int = -1
+    heartbeat: Heartbeat | None = None
+    rows: dict[tuple[str, str], Totals] = field(default_factory=dict)  # (window, scope)
+
+
+class TotalsBook:
+    """The latest totals of every partition; answers with sums, and says how fresh they are.
+
+    Per partition the highest (generation, as_of) counts. When an owner of a higher generation has caught up,
+    what its predecessors left behind is forgotten.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = [_Partition() for _ in range(partitions)]
+        self._scopes: dict[tuple[str, str], dict[int, Totals]] = {}  # (window, scope) -> partition -> row
+
+    def apply(self, message: Totals | Heartbeat) -> bool:
+        """Takes a message of the topic; False if it was older than what is known."""
+        partition = self._partitions[message.partition]
+        if isinstance(message, Heartbeat):
+            return self._beat(partition, message)
+        key = (message.window, message.scope)
+        rows = self._scopes.setdefault(key, {})
+        known = rows.get(message.partition)
+        if known is not None and (known.generation, known.as_of_ms) > (message.generation, message.as_of_ms):
+            return False
+        if partition.heartbeat is not None and partition.generation > message.generation:
+            return False
+        rows[message.partition] = message
+        return True
+
+    def _beat(self, partition: _Partition, beat: Heartbeat) -> bool:
+        known = partition.heartbeat
+        if known is not None and (known.generation, known.as_of_ms) > (beat.generation, beat.as_of_ms):
+            return False
+        if beat.caught_up and beat.generation > partition.generation:
+            partition.generation = beat.generation
+            self._forget_older(beat.partition, beat.generation)
+        partition.heartbeat = beat
+        return True
+
+    def _forget_older(self, partition: int, generation: int) -> None:
+        for rows in self._scopes.values():
+            row = rows.get(partition)
+            if row is not None and row.generation < generation:
+                del rows[partition]
+
+    def sum(self, window: str, scope: str) -> Sum:
+        """All partitions added up."""
+        long = short = long_count = short_count = 0
+        largest_long: LargestRecord | None = None
+        largest_short: LargestRecord | None = None
+        for row in self._scopes.get((window, scope), {}).values():
+            long += micros(row.long_usd)
+            short += micros(row.short_usd)
+            long_count += row.long_count
+            short_count += row.short_count
+            largest_long = larger(largest_long, row.largest_long)
+            largest_short = larger(largest_short, row.largest_short)
+        return Sum(long, short, long_count, short_count, largest_long, largest_short)
+
+    def evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
+        """What each partition contributed, with the last offset of `liquidations` it contains."""
+        rows = self._scopes.get((window, scope), {})
+        return tuple(
+            PartitionEvidence(
+                partition=number,
+                generation=row.generation,
+                as_of_ms=row.as_of_ms,
+                offset=row.offset,
+                long_usd=usd_text(micros(row.long_usd)),
+                short_usd=usd_text(micros(row.short_usd)),
+            )
+            for number, row in sorted(rows.items())
+        )
+
+    def scopes(self, window: str, prefix: str) -> Iterator[str]:
+        """Known scopes of a window whose text begins with `prefix` (`venue=`, `base=`), one dimension only."""
+        for known_window, scope in self._scopes:
+            if known_window == window and scope.startswith(prefix) and "," not in scope:
+                yield scope
+
+    def stale(self, now_ms: int) -> list[int]:
+        """Partitions without a caught-up heartbeat in the last 5 s: their sums neither fire nor clear."""
+        return [
+            number
+            for number, partition in enumerate(self._partitions)
+            if partition.heartbeat is None
+            or not partition.heartbeat.caught_up
+            or now_ms - partition.heartbeat.as_of_ms > STALE_AFTER_MS
+        ]
+
+    def as_of_ms(self) -> int:
+        """The oldest clock among the partitions: the sum is at least this fresh; 0 before the first heartbeats."""
+        beats = [partition.heartbeat for partition in self._partitions]
+        return min((beat.as_of_ms if beat else 0) for beat in beats)

@@ -1,0 +1,179 @@
+"""What a venue is: a table of facts and a session that turns frames into liquidations. No I/O, no clock, no log."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from ..events import Completeness, PriceKind
+from ..wire import Liquidation
+
+Frame = str | bytes
+
+
+class FrameKind(StrEnum):
+    """What a frame was."""
+
+    DATA = "data"  # liquidations, or rows that should have been
+    CONTROL = "control"  # the channel that always ticks: proof that the route delivers
+    HEARTBEAT = "heartbeat"  # ping or pong: proof of the socket only
+    ACK = "ack"
+    IGNORED = "ignored"  # understood and not ours
+    REJECTED = "rejected"  # not readable; `error` says why
+    REFUSED = "refused"  # the venue said no; `error` is its text
+
+
+class Reason(StrEnum):
+    """Why a frame or row was not counted: a small closed set, the label of the metric."""
+
+    MALFORMED = "malformed"  # not the venue's format
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    UNKNOWN_SIDE = "unknown_side"
+    BAD_QUANTITY = "bad_quantity"  # zero, negative, not a number, absurd
+    BAD_PRICE = "bad_price"
+    BAD_TIME = "bad_time"
+    NO_RATE = "no_rate"  # quoted in a currency without a known USD rate
+    UNSUPPORTED = "unsupported"  # a kind of contract we do not convert, such as quanto
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row of a frame that was not counted."""
+
+    reason: Reason
+    error: str
+    symbol: str | None = None
+
+
+class Received(NamedTuple):
+    """What a session made of one frame."""
+
+    kind: FrameKind
+    liquidations: Sequence[Liquidation] = ()
+    bad_rows: Sequence[BadRow] = ()
+    error: str | None = None  # text for people: the refusal, or what could not be read
+    replies: Sequence[Frame] = ()  # to be sent at once: a pong, the rest of a refused subscription
+
+
+ACK = Received(FrameKind.ACK)
+HEARTBEAT = Received(FrameKind.HEARTBEAT)
+CONTROL = Received(FrameKind.CONTROL)
+IGNORED = Received(FrameKind.IGNORED)
+
+
+class Unpriceable(Exception):
+    """A contract of this instrument cannot be turned into USD; the text says why."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What the arithmetic needs to know of a symbol.
+
+    linear: base = contracts * contract_size, notional = base * price (in `quote`).
+    inverse: notional = contracts * contract_size (USD), base = notional / price.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    inverse: bool = False
+    contract_size: Decimal = Decimal(1)
+    feed: str | None = None  # which of the venue's feeds carries it, where there are several
+    trading: bool = True
+    unpriced: str | None = None  # why its events must be rejected (Reason.NO_RATE or UNSUPPORTED), else None
+
+
+Instruments = Mapping[str, Instrument]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One websocket endpoint of a venue."""
+
+    name: str  # "linear", "usdt", … ; unique within the venue
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    compression: str | None = None  # "gzip": every binary message is gunzipped before the session sees it
+    symbols_per_socket: int | None = None  # None: one socket with a wildcard subscription
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentList:
+    """One public REST list of instruments."""
+
+    name: str
+    url: str
+
+
+class InstrumentPage(NamedTuple):
+    """What one answer of an instrument list held: the venue's own objects by the name frames use."""
+
+    objects: Mapping[str, Mapping[str, Any]]
+    next_url: str | None = None
+
+
+class Session(Protocol):
+    """One socket's conversation. Pure: given frames and the time, it says what it saw and what to send."""
+
+    def opening_frames(self) -> Sequence[Frame]:
+        """What subscribes to everything this socket should carry."""
+        ...
+
+    def ping_frame(self) -> Frame | None:
+        """The client's heartbeat, sent every `Venue.ping_every`; None where the venue needs none."""
+        ...
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        """Frames that add newly listed symbols; empty where the subscription is a wildcard."""
+        ...
+
+    @property
+    def acknowledged(self) -> bool:
+        """True once the venue has said yes to everything that is still asked for."""
+        ...
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        """Never raises for a frame's content: what cannot be read comes back as REJECTED or as bad rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """A venue: facts for people and machines, and how to talk to it."""
+
+    name: str
+    title: str
+    docs: str  # the page that describes the feed
+    checked: str  # ISO date when the page was last read
+    completeness: Completeness
+    completeness_note: str  # one sentence
+    side_rule: str  # one sentence: which field says which position
+    price_kind: PriceKind
+    unit: str  # "order" | "fill"
+    feeds: Sequence[Feed]
+    instrument_lists: Sequence[InstrumentList]
+    read_instruments: Callable[
+        [InstrumentList, bytes], InstrumentPage
+    ]  # raises ValueError, saying what is wrong
+    instrument: Callable[
+        [str, Mapping[str, Any]], Instrument
+    ]  # raises KeyError/ValueError for an unusable object
+    session: Callable[
+        [Feed, Instruments, Sequence[str]], Session
+    ]  # symbols: what this socket carries ([] = wildcard)
+    ping_every: timedelta | None
+    silence_limit: timedelta  # no frame at all for so long: the socket is dead
+    control_limit: timedelta | None = (
+        None  # no CONTROL frame for so long: the route is dead; None: no such channel
+    )
+    lifetime: timedelta | None = None  # the venue ends sockets after this; ours are renewed ahead of it
+    connects: int = 20  # connection attempts allowed per `connects_per`
+    connects_per: timedelta = timedelta(minutes=5)
+    enabled_by_default: bool = True
+    doubts: str = ""
