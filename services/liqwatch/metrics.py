@@ -29,9 +29,7 @@ class ServiceMetrics:
             "liqwatch_loop_lag_seconds", "How late the event loop woke up; a rise means it is overloaded or blocked.",
             buckets=_LATENCY, registry=registry,
         )  # fmt: skip
-        self.log_up = Gauge(
-            "liqwatch_log_up", "1 while the log (Kafka or SQLite) can be used.", registry=registry
-        )
+        self.log_up = Gauge("liqwatch_log_up", "1 while the log (Kafka or SQLite) can be used.", registry=registry)
         self.offset_gap = Counter(
             "liqwatch_offset_gap_records_total", "Records that retention removed before this service read them.",
             registry=registry,
@@ -84,9 +82,7 @@ class CollectorMetrics:
             "liqwatch_feed_gap_seconds_total", "Seconds in which the venue was not watched since this service started.",
             ["venue"], registry=registry,
         )  # fmt: skip
-        self.events = Counter(
-            "liqwatch_events_total", "Liquidations received.", ["venue", "side"], registry=registry
-        )
+        self.events = Counter("liqwatch_events_total", "Liquidations received.", ["venue", "side"], registry=registry)
         self.rejected = Counter(
             "liqwatch_events_rejected_total", "Frames and rows not counted, by reason; each is in rejected-frames.",
             ["venue", "reason"], registry=registry,
@@ -138,15 +134,11 @@ class AggregatorMetrics:
     """The window: what came in, what was not added and why, how far behind."""
 
     def __init__(self, registry: CollectorRegistry, windows: Iterable[str]) -> None:
-        self.counted = Counter(
-            "liqwatch_aggregator_events_total", "Events added to the window.", registry=registry
-        )
+        self.counted = Counter("liqwatch_aggregator_events_total", "Events added to the window.", registry=registry)
         self.duplicates = Counter(
             "liqwatch_events_duplicate_total", "Events whose id was known already.", registry=registry
         )
-        self.late = Counter(
-            "liqwatch_events_late_total", "Events older than the longest window.", registry=registry
-        )
+        self.late = Counter("liqwatch_events_late_total", "Events older than the longest window.", registry=registry)
         self.future = Counter(
             "liqwatch_events_future_total", "Events more than a minute in the future.", registry=registry
         )
@@ -191,13 +183,9 @@ class AlerterMetrics:
     """Incidents and their delivery."""
 
     def __init__(self, registry: CollectorRegistry, targets: Iterable[str], rules: Iterable[str]) -> None:
-        self.active = Gauge(
-            "liqwatch_alerter_active", "1 if this alerter acts, 0 if it stands by.", registry=registry
-        )
+        self.active = Gauge("liqwatch_alerter_active", "1 if this alerter acts, 0 if it stands by.", registry=registry)
         self.open = Gauge("liqwatch_incidents_open", "Open incidents.", ["rule"], registry=registry)
-        self.steps = Counter(
-            "liqwatch_incident_steps_total", "Steps told, by kind.", ["kind"], registry=registry
-        )
+        self.steps = Counter("liqwatch_incident_steps_total", "Steps told, by kind.", ["kind"], registry=registry)
         self.stale = Gauge(
             "liqwatch_totals_stale",
             "1 while sums are stale: nothing fires and nothing clears.",

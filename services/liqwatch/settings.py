@@ -25,7 +25,10 @@ from pydantic import (
 ENVIRONMENT_PREFIX = "LIQWATCH_"
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
 _MONEY = re.compile(r"^\$?\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBTkmbt]?)$")
-_SECONDS = {"ms": Decimal("0.001"), "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+    k: Decimal(v) for k, v in (("ms", "0.001"), ("s", "1"), ("m", "60"), ("h", "3600"), ("d", "86400"))
+}
+# X, "m": 60, "h": 3600, "d": 86400}
 _SCALE = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
@@ -69,13 +72,7 @@ def parse_money(value: object) -> Decimal:
 def window_name(span: timedelta) -> str:
     """`5m`, `1h`, `24h`: how a window is called in messages and labels."""
     seconds = int(span.total_seconds())
-    return (
-        f"{seconds // 3600}h"
-        if seconds % 3600 == 0
-        else f"{seconds // 60}m"
-        if seconds % 60 == 0
-        else f"{seconds}s"
-    )
+    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -183,21 +180,15 @@ class TargetSettings(Section):
 
     kind: Literal["console", "slack", "telegram", "discord", "webhook"]
     enabled: bool = True
-    url: SecretStr | None = Field(
-        default=None, description="Incoming webhook (slack, discord) or webhook address."
-    )
+    url: SecretStr | None = Field(default=None, description="Incoming webhook (slack, discord) or webhook address.")
     url_file: str | None = None
     token: SecretStr | None = Field(default=None, description="Bot token (slack, telegram, discord).")
     token_file: str | None = None
     secret: SecretStr | None = Field(default=None, description="Signs the body of a webhook (HMAC-SHA256).")
     secret_file: str | None = None
     channel: str | None = Field(default=None, description="Slack or Discord channel id, Telegram chat id.")
-    api_origin: str | None = Field(
-        default=None, description="Replaces the chat's own origin (tests, proxies)."
-    )
-    allow_private: bool = Field(
-        default=False, description="Allow http and private addresses (tests, own network)."
-    )
+    api_origin: str | None = Field(default=None, description="Replaces the chat's own origin (tests, proxies).")
+    allow_private: bool = Field(default=False, description="Allow http and private addresses (tests, own network).")
     on_unknown: Literal["resend", "hold"] = "resend"
     timeout: Duration = timedelta(seconds=10)
 
@@ -222,24 +213,16 @@ class RuleSettings(Section):
 
     name: str
     kind: Literal["level"] = "level"
-    scope: str = Field(
-        default="all", description="`all`, `venue=binance`, `base=BTC`, `each base` or `each venue`."
-    )
+    scope: str = Field(default="all", description="`all`, `venue=binance`, `base=BTC`, `each base` or `each venue`.")
     side: Literal["long", "short", "both"] = "both"
     window: Duration = timedelta(hours=24)
     thresholds: tuple[Usd, ...]
     clear_below: Usd | None = Field(
         default=None, description="Cleared under this total; by default 90 % of the first step."
     )
-    hold: Duration = Field(
-        default=timedelta(0), description="The total has to stay above for so long before it fires."
-    )
-    clear_hold: Duration = Field(
-        default=timedelta(seconds=60), description="… and below for so long before it clears."
-    )
-    repeat: Duration | None = Field(
-        default=None, description="Remind this often while it lasts; absent: never."
-    )
+    hold: Duration = Field(default=timedelta(0), description="The total has to stay above for so long before it fires.")
+    clear_hold: Duration = Field(default=timedelta(seconds=60), description="… and below for so long before it clears.")
+    repeat: Duration | None = Field(default=None, description="Remind this often while it lasts; absent: never.")
     severity: Literal["info", "warning", "critical"] = "warning"
     targets: tuple[str, ...] = Field(default=(), description="Names of targets; empty: all of them.")
 
@@ -291,9 +274,7 @@ class Settings(Section):
     collector: CollectorSettings = CollectorSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
-    targets: dict[str, TargetSettings] = Field(
-        default_factory=lambda: {"console": TargetSettings(kind="console")}
-    )
+    targets: dict[str, TargetSettings] = Field(default_factory=lambda: {"console": TargetSettings(kind="console")})
     rules: tuple[RuleSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -339,12 +320,8 @@ def load(table: Mapping[str, Any], environment: Mapping[str, str], known_venues:
     return settings
 
 
-def _with_environment(
-    table: Mapping[str, Any], environment: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
-    merged: dict[str, Any] = {
-        key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()
-    }
+def _with_environment(table: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
     mistakes: list[str] = []
     for name in sorted(environment):
         if not name.startswith(ENVIRONMENT_PREFIX):

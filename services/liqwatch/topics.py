@@ -121,8 +121,5 @@ REJECTED_FRAMES = Topic(
 )
 
 TOPICS: MappingProxyType[str, Topic] = MappingProxyType(
-    {
-        topic.name: topic
-        for topic in (LIQUIDATIONS, COVERAGE, TOTALS, BARS, PRICES, ALERTS, SILENCES, REJECTED_FRAMES)
-    }
+    {topic.name: topic for topic in (LIQUIDATIONS, COVERAGE, TOTALS, BARS, PRICES, ALERTS, SILENCES, REJECTED_FRAMES)}
 )

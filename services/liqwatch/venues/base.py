@@ -158,20 +158,12 @@ class Venue:
     unit: str  # "order" | "fill"
     feeds: Sequence[Feed]
     instrument_lists: Sequence[InstrumentList]
-    read_instruments: Callable[
-        [InstrumentList, bytes], InstrumentPage
-    ]  # raises ValueError, saying what is wrong
-    instrument: Callable[
-        [str, Mapping[str, Any]], Instrument
-    ]  # raises KeyError/ValueError for an unusable object
-    session: Callable[
-        [Feed, Instruments, Sequence[str]], Session
-    ]  # symbols: what this socket carries ([] = wildcard)
+    read_instruments: Callable[[InstrumentList, bytes], InstrumentPage]  # raises ValueError, saying what is wrong
+    instrument: Callable[[str, Mapping[str, Any]], Instrument]  # raises KeyError/ValueError for an unusable object
+    session: Callable[[Feed, Instruments, Sequence[str]], Session]  # symbols: what this socket carries ([] = wildcard)
     ping_every: timedelta | None
     silence_limit: timedelta  # no frame at all for so long: the socket is dead
-    control_limit: timedelta | None = (
-        None  # no CONTROL frame for so long: the route is dead; None: no such channel
-    )
+    control_limit: timedelta | None = None  # no CONTROL frame for so long: the route is dead; None: no such channel
     lifetime: timedelta | None = None  # the venue ends sockets after this; ours are renewed ahead of it
     connects: int = 20  # connection attempts allowed per `connects_per`
     connects_per: timedelta = timedelta(minutes=5)
