@@ -75,7 +75,7 @@ class CollectorMetrics:
             registry=registry,
         )
         self.reconnects = Counter(
-            "liqwatch_feed_reconnects_total", "Sockets that ended, by reason; a rise of anything but planned is trouble.",
+            "liqwatch_feed_reconnects_total", "Sockets that ended, by reason; anything but planned is trouble.",
             ["venue", "reason"], registry=registry,
         )  # fmt: skip
         self.gap = Counter(
@@ -84,7 +84,7 @@ class CollectorMetrics:
         )  # fmt: skip
         self.events = Counter("liqwatch_events_total", "Liquidations received.", ["venue", "side"], registry=registry)
         self.rejected = Counter(
-            "liqwatch_events_rejected_total", "Frames and rows not counted, by reason; each is in rejected-frames.",
+            "liqwatch_events_rejected_total", "Frames and rows not counted, by reason; see rejected-frames.",
             ["venue", "reason"], registry=registry,
         )  # fmt: skip
         self.refused = Counter(
@@ -158,7 +158,7 @@ class AggregatorMetrics:
             ["window", "side", "venue"], registry=registry,
         )  # fmt: skip
         self.window_events = Gauge(
-            "liqwatch_window_events", "Rolling number of records of the partitions this service owns.", ["window", "side"],
+            "liqwatch_window_events", "Rolling number of records of the partitions owned.", ["window", "side"],
             registry=registry,
         )  # fmt: skip
         self.lag = Gauge(
@@ -207,11 +207,11 @@ class AlerterMetrics:
             registry=registry,
         )
         self.repeats = Counter(
-            "liqwatch_notifications_repeated_total", "Notifications resent after an unknown outcome, marked as a repeat.",
+            "liqwatch_notifications_repeated_total", "Resent after an unknown outcome, marked as a repeat.",
             ["destination"], registry=registry,
         )  # fmt: skip
         self.notification_latency = Histogram(
-            "liqwatch_notification_latency_seconds", "Decision to accepted delivery.", ["destination"], buckets=_LATENCY,
+            "liqwatch_notification_latency_seconds", "Decision to delivery.", ["destination"], buckets=_LATENCY,
             registry=registry,
         )  # fmt: skip
         for kind in ("fired", "stepped_up", "reminded", "cleared"):

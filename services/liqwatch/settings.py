@@ -26,9 +26,6 @@ ENVIRONMENT_PREFIX = "LIQWATCH_"
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
 _MONEY = re.compile(r"^\$?\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBTkmbt]?)$")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
-    k: Decimal(v) for k, v in (("ms", "0.001"), ("s", "1"), ("m", "60"), ("h", "3600"), ("d", "86400"))
-}
-# X, "m": 60, "h": 3600, "d": 86400}
 _SCALE = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
