@@ -1,0 +1,88 @@
+"""When a rule speaks: one function from a total, what was said before, and the time, to a verdict."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from ..settings import RuleSettings
+
+Kind = Literal["fired", "stepped_up", "reminded", "cleared"]
+MICRO = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Something to be told. `usd` is in micro-dollars.
+
+    `threshold` is the highest step reached (fired, stepped_up), the highest told so far (reminded), or the
+    level the total has stayed under (cleared).
+    """
+
+    kind: Kind
+    threshold: Decimal
+    usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one rule remembers of one scope. `Memory()` knows nothing; with `told` an incident is open.
+
+    All but the two `_since_ms` can be read back from the open incident, so that a restart neither forgets nor
+    repeats; a hold that was under way begins anew.
+    """
+
+    told: Decimal | None = None  # highest step told in the open incident
+    told_ms: int = 0  # when it last spoke
+    above_since_ms: int | None = None  # at or above the first step, not fired yet
+    below_since_ms: int | None = None  # under the clear level, not cleared yet
+
+
+def judge(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
+    """What `rule` says to a total of `usd` micro-dollars, and what it remembers of it.
+
+    A step is told once in an incident, however often the total wavers around it; a jump over several steps
+    tells the highest alone.
+    """
+    if memory.told is None:
+        return _quiet(rule, usd, memory, now_ms)
+    return _open(rule, usd, memory, memory.told, now_ms)
+
+
+def _quiet(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
+    reached = highest_reached(rule, usd)
+    if reached is None:
+        return None, memory if memory.above_since_ms is None else Memory()
+    since = _earlier(memory.above_since_ms, now_ms)
+    if now_ms - since < _ms(rule.hold):
+        return None, Memory(above_since_ms=since)
+    return Verdict("fired", reached, usd), Memory(told=reached, told_ms=now_ms)
+
+
+def _open(rule: RuleSettings, usd: int, memory: Memory, told: Decimal, now_ms: int) -> tuple[Verdict | None, Memory]:
+    reached = highest_reached(rule, usd)
+    if reached is not None and reached > told:
+        return Verdict("stepped_up", reached, usd), Memory(told=reached, told_ms=now_ms)
+    if usd < rule.clear_level * MICRO:
+        since = _earlier(memory.below_since_ms, now_ms)
+        if now_ms - since < _ms(rule.clear_hold):
+            return None, replace(memory, below_since_ms=since)
+        return Verdict("cleared", rule.clear_level, usd), Memory()
+    if rule.repeat is not None and now_ms - memory.told_ms >= _ms(rule.repeat):
+        return Verdict("reminded", told, usd), Memory(told=told, told_ms=now_ms)
+    return None, memory if memory.below_since_ms is None else replace(memory, below_since_ms=None)
+
+
+def highest_reached(rule: RuleSettings, usd: int) -> Decimal | None:
+    """The highest step that `usd` micro-dollars are at or above."""
+    if usd < rule.thresholds[0] * MICRO:
+        return None
+    return max(step for step in rule.thresholds if usd >= step * MICRO)
+
+
+def _earlier(since_ms: int | None, now_ms: int) -> int:
+    return now_ms if since_ms is None else min(since_ms, now_ms)  # a clock set back must not prolong a hold
+
+
+def _ms(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)
