@@ -1,0 +1,69 @@
+# What a developer does with this repository. ARGS=… is handed on: make test ARGS="-k window", make run ARGS="--config my.toml"
+
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON_FOLDERS := services tests benchmarks deploy
+COMPOSE := docker compose -f deploy/compose.yaml
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check check-static fmt schemas dashboards lock bench kafka kafka-stop up down compose clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+setup: ## .venv with every package the locks name; quick when up to date
+	@requirements/install.sh
+
+run: setup ## everything in one process on the embedded log
+	@$(BIN)/liqwatch run $(ARGS)
+
+demo: setup ## the same against simulated venues: a crash day in a minute
+	@$(BIN)/liqwatch demo $(ARGS)
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: check-static test ## all that must hold
+
+check-static: setup ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check $(PYTHON_FOLDERS)
+	@$(BIN)/ruff check $(PYTHON_FOLDERS)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: setup ## format, and mend what the linter can
+	@$(BIN)/ruff check --fix-only --quiet $(PYTHON_FOLDERS)
+	@$(BIN)/ruff format $(PYTHON_FOLDERS)
+
+schemas: setup ## write the contracts of the topics to schemas/
+	@$(BIN)/liqwatch schemas schemas
+
+dashboards: setup ## write the Grafana dashboards to deploy/grafana/dashboards/
+	@$(BIN)/python -m deploy.grafana.build
+
+lock: setup ## resolve pyproject.toml into requirements/*.lock; ARGS=--upgrade takes newer versions
+	@requirements/lock.sh $(ARGS)
+
+bench: setup ## the published figures
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+kafka: setup ## a single Apache Kafka broker on 127.0.0.1, without Docker
+	@$(BIN)/python deploy/kafka/broker.py start $(ARGS)
+
+kafka-stop: ## stop that broker
+	@$(BIN)/python deploy/kafka/broker.py stop $(ARGS)
+
+up: compose ## Kafka, the services, Prometheus and Grafana in containers
+	@$(COMPOSE) up --build --detach --wait $(ARGS)
+
+down: compose ## stop them; what they have stored stays
+	@$(COMPOSE) down $(ARGS)
+
+compose:
+	@command -v docker >/dev/null || { echo "make up/down need Docker, which is not installed. Without it: make run (one process), or make kafka (a broker without containers)." >&2; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { echo "docker is here, its compose plugin is not. On Debian and Ubuntu: apt-get install docker-compose-v2 or docker-compose-plugin." >&2; exit 1; }
+	@docker info >/dev/null 2>&1 || { echo "docker is here, its engine does not answer: is it running, and may you use it?" >&2; exit 1; }
+
+clean: ## remove .venv and caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
