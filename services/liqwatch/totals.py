@@ -127,14 +127,17 @@ class TotalsBook:
             if known_window == window and scope.startswith(prefix) and "," not in scope:
                 yield scope
 
-    def stale(self, now_ms: int) -> list[int]:
-        """Partitions without a caught-up heartbeat in the last 5 s: their sums neither fire nor clear."""
+    def stale(self, now_ms: int, limit_ms: float = STALE_AFTER_MS) -> list[int]:
+        """Partitions without a caught-up heartbeat in the last 5 s: their sums neither fire nor clear.
+
+        A clock that runs faster than the wall's needs `limit_ms` multiplied by its speed.
+        """
         return [
             number
             for number, partition in enumerate(self._partitions)
             if partition.heartbeat is None
             or not partition.heartbeat.caught_up
-            or now_ms - partition.heartbeat.as_of_ms > STALE_AFTER_MS
+            or now_ms - partition.heartbeat.as_of_ms > limit_ms
         ]
 
     def as_of_ms(self) -> int:

@@ -1,0 +1,306 @@
+"""Settings to running services: the only place that constructs."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+import structlog
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+from . import configuration, topics, venues
+from .aggregator.service import AggregatorService
+from .alerter.service import AlerterService
+from .clock import Clock
+from .collector.service import CollectorService
+from .eventlog import Log, LogError, LogUnavailable
+from .eventlog.checks import check_topics
+from .eventlog.kafka import KafkaLog
+from .eventlog.sqlite import SqliteLog
+from .health import HealthServer
+from .metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics
+from .settings import Settings, SettingsError, window_name
+from .supervise import Backoff
+from .venues.base import Venue
+
+STOP_WITHIN = 9.5  # seconds from the first signal to the end of the process, whatever hangs
+_PART_STOP_WITHIN = {"collector": 4.0, "aggregator": 2.0, "alerter": 2.0}
+_RELOADABLE = {"rules", "targets"}
+
+log_ = structlog.get_logger("liqwatch")
+
+
+class Service(Protocol):
+    """What a process runs."""
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+    def unready(self) -> list[str]: ...
+
+
+@dataclass(slots=True)
+class Part:
+    """A service in this process, built anew should it ever fail."""
+
+    name: str
+    build: Callable[[], Service]
+    service: Service | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every part is given."""
+
+    settings: Settings
+    clock: Clock
+    log: Log
+    registry: CollectorRegistry
+    service_metrics: ServiceMetrics
+    http: aiohttp.ClientSession
+    emit: Callable[[str], None]
+
+
+def enabled_venues(settings: Settings) -> dict[str, Venue]:
+    """The venues to collect: by default all that are proven, else as the settings say."""
+    chosen: dict[str, Venue] = {}
+    for name, venue in venues.discover().items():
+        wanted = settings.venues[name].enabled if name in settings.venues else None
+        if wanted if wanted is not None else venue.enabled_by_default:
+            chosen[name] = venue
+    return chosen
+
+
+def build_log(settings: Settings, clock: Clock, *, read_only: bool = False) -> Log:
+    """The log that the settings name; not yet open."""
+    if settings.log.backend == "kafka":
+        return KafkaLog(settings.log.kafka, clock=clock)
+    path = Path(settings.log.path)
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return SqliteLog(path, clock=clock, read_only=read_only)
+
+
+def _collector(around: Surroundings) -> Part:
+    chosen = enabled_venues(around.settings)
+    metrics = CollectorMetrics(around.registry, chosen)
+    return Part(
+        "collector",
+        lambda: CollectorService(around.log, chosen, around.settings, around.clock, metrics, around.service_metrics),
+    )
+
+
+def _aggregator(around: Surroundings) -> Part:
+    settings = around.settings.aggregator
+    metrics = AggregatorMetrics(around.registry, [window_name(span) for span in settings.windows])
+    prefix = around.settings.log.kafka.group_prefix
+    return Part(
+        "aggregator",
+        lambda: AggregatorService(
+            around.log, settings, around.clock, metrics, around.service_metrics, group_prefix=prefix
+        ),
+    )
+
+
+def _alerter(around: Surroundings) -> Part:
+    settings = around.settings
+    metrics = AlerterMetrics(around.registry, settings.targets, [rule.name for rule in settings.rules])
+    return Part(
+        "alerter",
+        lambda: AlerterService(
+            around.log, settings, around.clock, metrics, around.service_metrics, around.http, emit=around.emit
+        ),
+    )
+
+
+PARTS: dict[str, Callable[[Surroundings], Part]] = {
+    "alerter": _alerter,
+    "aggregator": _aggregator,
+    "collector": _collector,
+}
+SERVICE_PORTS = {"collect": "collect_port", "aggregate": "aggregate_port", "alert": "alert_port", "run": "run_port"}
+
+
+class Process:
+    """One process: the parts it runs, their log, and what it shows over HTTP."""
+
+    def __init__(
+        self,
+        name: str,
+        parts: Sequence[str],
+        settings: Settings,
+        *,
+        port: int,
+        clock: Clock | None = None,
+        create_topics: bool = False,
+        config: Path | None = None,
+        emit: Callable[[str], None] = print,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.stop = asyncio.Event()
+        self.address = ""
+        self.log = build_log(settings, self.clock)
+        self.parts: list[Part] = []
+        self.ready = asyncio.Event()
+        self._wanted = parts
+        self._port = port
+        self._create = create_topics
+        self._config = config
+        self._emit = emit
+        self._failure: str | None = None
+        self._log_state = "not open yet"
+        self._registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+        self._metrics = ServiceMetrics(self._registry, name)
+        self._metrics.config_hash.set(_hash(settings))
+
+    def unready(self) -> list[str]:
+        """Reasons why this process is not doing its work now; empty when it is."""
+        if self._log_state:
+            return [f"log: {self._log_state}"]
+        reasons: list[str] = []
+        for part in self.parts:
+            if part.service is None:
+                reasons.append(f"{part.name}: is starting")
+            else:
+                reasons += [f"{part.name}: {reason}" for reason in part.service.unready()]
+        return reasons
+
+    def part(self, name: str) -> Service | None:
+        """The running service of that name, if it is in this process."""
+        return next((part.service for part in self.parts if part.name == name), None)
+
+    def reload(self) -> list[str]:
+        """Reads the settings again and swaps rules and targets; on a mistake the old ones stay. Returns mistakes."""
+        try:
+            settings = configuration.read(self._config)
+        except SettingsError as error:
+            self._metrics.config_reload_successful.set(0)
+            log_.error("settings not reloaded, the old ones stay", mistakes=error.mistakes)
+            return error.mistakes
+        waits = [
+            key
+            for key in type(settings).model_fields
+            if key not in _RELOADABLE and getattr(settings, key) != getattr(self.settings, key)
+        ]
+        alerter = self.part("alerter")
+        if isinstance(alerter, AlerterService):
+            alerter.reload(settings)
+        self._metrics.config_reload_successful.set(1)
+        self._metrics.config_reload_time.set_to_current_time()
+        self._metrics.config_hash.set(_hash(settings))
+        log_.info("settings reloaded", needs_restart=waits or None)
+        return []
+
+    async def run(self) -> int:
+        """Runs until told to stop; the exit status."""
+        health = HealthServer(self._registry, self._metrics, self.unready, self.reload)
+        self._listen_to_signals()
+        try:
+            self.address = await health.start(self.settings.http.host, self._port)
+        except OSError as error:
+            log_.error(
+                f"cannot listen on {self.settings.http.host}:{self._port}: {error.strerror}; "
+                "is another liqwatch running here? Its port is a setting of [http]"
+            )
+            return 1
+        log_.info("started", service=self.name, metrics=f"http://{self.address}/metrics")
+        try:
+            async with aiohttp.ClientSession(auto_decompress=True) as http:
+                if await self._open_log():
+                    await self._work(http)
+        except LogError as error:
+            self._failure = str(error)
+        finally:
+            await self.log.close(timeout=2.0)
+            await health.stop()
+        if self._failure:
+            log_.error(self._failure)
+            return 1
+        log_.info("stopped", service=self.name)
+        return 0
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def _on_signal(self) -> None:
+        if self.stop.is_set():
+            os._exit(130)
+        self.stop.set()
+        # Whatever hangs (a client library in an outage), the process ends in time.
+        asyncio.get_running_loop().call_later(STOP_WITHIN, os._exit, 1)
+
+    async def _open_log(self) -> bool:
+        """Opens the log and checks its topics, waiting for a broker that is down. False if told to stop meanwhile."""
+        backoff = Backoff(first=0.5, cap=5.0)
+        while not self.stop.is_set():
+            try:
+                await self.log.open()
+                if self._create:
+                    await self.log.create(topics.TOPICS.values())
+                await check_topics(self.log, topics.TOPICS.values(), self.settings.aggregator.windows[-1])
+                self._log_state = ""
+                self._metrics.log_up.set(1)
+                if backoff.failures:
+                    log_.info("log is back")
+                return True
+            except LogUnavailable as error:
+                if backoff.failures == 0:
+                    log_.warning("log cannot be reached, retrying", reason=str(error))
+                self._log_state = str(error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stop.wait(), backoff.next())
+        return False
+
+    async def _work(self, http: aiohttp.ClientSession) -> None:
+        around = Surroundings(self.settings, self.clock, self.log, self._registry, self._metrics, http, self._emit)
+        self.parts = [PARTS[name](around) for name in self._wanted]
+        for part in self.parts:
+            part.task = asyncio.create_task(self._keep(part), name=part.name)
+        self.ready.set()
+        await self.stop.wait()
+        # Last started, first stopped: what was received is handed on before its reader goes.
+        for part in reversed(self.parts):
+            part.stop.set()
+            assert part.task is not None  # noqa: S101 - set above
+            _, late = await asyncio.wait([part.task], timeout=_PART_STOP_WITHIN[part.name])
+            if late:
+                log_.warning("did not stop in time", service=part.name)
+                part.task.cancel()
+                await asyncio.wait([part.task], timeout=0.5)
+
+    async def _keep(self, part: Part) -> None:
+        """Runs a part; a failure that a person must mend ends the process, any other builds the part anew."""
+        backoff = Backoff(first=0.5, cap=30.0)
+        while not part.stop.is_set():
+            part.service = part.build()
+            try:
+                await part.service.run(part.stop)
+                return
+            except LogUnavailable as error:
+                log_.warning("log cannot be reached, starting the service again", service=part.name, reason=str(error))
+            except LogError as error:
+                self._failure = str(error)
+                self.stop.set()
+                return
+            except Exception:
+                log_.exception("a service failed and is started again", service=part.name)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(part.stop.wait(), backoff.next())
+
+
+def _hash(settings: Settings) -> int:
+    return zlib.crc32(settings.model_dump_json().encode())

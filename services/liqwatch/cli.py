@@ -1,0 +1,328 @@
+"""The command line: the only reader of argv. stdout carries the answer, stderr everything else."""
+
+import asyncio
+import contextlib
+import gzip
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import IO, Any, NoReturn, TypeVar
+
+import click
+import orjson
+
+from . import __version__
+
+_T = TypeVar("_T")
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Settings (TOML). Default: $LIQWATCH_CONFIG, ./liqwatch.toml, else the defaults that come with the program.",
+)
+
+
+def fail(*lines: str, status: int = 1) -> NoReturn:
+    """Ends with sentences on stderr instead of a traceback."""
+    for line in lines:
+        click.echo(f"liqwatch: {line}", err=True)
+    sys.exit(status)
+
+
+def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
+    """Runs `work` on uvloop where it is there, else on asyncio's own loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+def settings_or_fail(config: Path | None) -> Any:
+    """The settings, or every mistake in them and exit 1."""
+    from . import configuration
+    from .settings import SettingsError
+
+    try:
+        return configuration.read(config)
+    except SettingsError as error:
+        fail(*error.mistakes)
+
+
+def start_logs(settings: Any, *, level: str | None = None) -> None:
+    from . import configuration, logs
+
+    logs.configure(settings.logging, list(configuration.secrets(settings)), level=level)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="liqwatch")
+def main() -> None:
+    """Watches forced liquidations on crypto derivatives venues."""
+
+
+@main.command()
+@_CONFIG
+def run(config: Path | None) -> None:
+    """Everything in one process on the embedded log: collect, add up, alert."""
+    settings = settings_or_fail(config)
+    if settings.log.backend != "sqlite":
+        fail(
+            '`run` keeps its own embedded log: set log.backend = "sqlite", '
+            "or start `collect`, `aggregate` and `alert` for Kafka"
+        )
+    from .live import run_live
+
+    terminal = sys.stdout.isatty()
+    start_logs(settings, level="warning" if terminal else None)
+    sys.exit(run_loop(run_live(settings, config, terminal=terminal)))
+
+
+def _service(name: str, part: str) -> Callable[..., None]:
+    def command(config: Path | None, check_only: bool) -> None:
+        settings = settings_or_fail(config)
+        if check_only:
+            click.echo("settings are valid")
+            return
+        start_logs(settings)
+        from .assembly import SERVICE_PORTS, Process
+
+        async def work() -> int:
+            port = getattr(settings.http, SERVICE_PORTS[name])
+            emit = _print_line if name == "alert" else print
+            return await Process(name, [part], settings, port=port, config=config, emit=emit).run()
+
+        sys.exit(run_loop(work()))
+
+    return command
+
+
+def _print_line(text: str) -> None:
+    click.echo(text)
+
+
+for _name, _part, _help in (
+    ("collect", "collector", "Collects the feeds and writes liquidations and coverage to the log."),
+    ("aggregate", "aggregator", "Keeps the rolling totals and writes them to the log."),
+    ("alert", "alerter", "Judges the rules and tells the chats."),
+):
+    main.command(_name, help=_help)(
+        _CONFIG(
+            click.option("--check-config", "check_only", is_flag=True, help="Only check the settings.")(
+                _service(_name, _part)
+            )
+        )
+    )
+
+
+@main.command()
+@click.option(
+    "--scenario", default="2025-10-10", show_default=True, help="A day of that shape; see `liqwatch simulate --help`."
+)
+@click.option(
+    "--speed",
+    default=1800.0,
+    show_default=True,
+    type=click.FloatRange(1, 10_000),
+    help="How many times faster than life.",
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed plays the same day.")
+@_CONFIG
+def demo(scenario: str, speed: float, seed: int, config: Path | None) -> None:
+    """A crash day in a minute: the whole program against simulated venues, alerts on the console."""
+    settings = settings_or_fail(config)
+    from .live import run_demo
+
+    terminal = sys.stdout.isatty()
+    start_logs(settings, level="warning")
+    sys.exit(run_loop(run_demo(settings, scenario, speed, seed, terminal=terminal)))
+
+
+@main.command()
+@click.option("--scenario", default="2025-10-10", show_default=True)
+@click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.1, 10_000))
+@click.option("--seed", default=1, show_default=True)
+def simulate(scenario: str, speed: float, seed: int) -> None:
+    """Only the venue servers: prints the settings that point liqwatch at them, then plays the scenario."""
+    from . import logs, simulator
+    from .settings import LoggingSettings
+
+    logs.configure(LoggingSettings())
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            run_loop(simulator.serve(scenario, seed=seed, speed=speed, say=click.echo))
+    except ValueError as error:
+        fail(str(error), status=2)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def venues(as_json: bool) -> None:
+    """Every venue: completeness, side rule, price kind, doc page, date checked."""
+    from .venuetable import as_objects, as_table
+
+    click.echo(orjson.dumps(as_objects(), option=orjson.OPT_INDENT_2).decode() if as_json else as_table())
+
+
+@main.command()
+@click.argument("venue")
+@click.argument("file", default="-")
+@click.option("--instruments", type=click.Path(path_type=Path), help="JSON object: the venue's REST objects by symbol.")
+@click.option("--recording", is_flag=True, help="Lines are objects with `frame` and `instruments`.")
+def normalize(venue: str, file: str, instruments: Path | None, recording: bool) -> None:
+    """What the venue's decoder makes of frames: one line in, one JSON object out."""
+    from . import normalize as normalizer
+    from . import venues as known
+
+    if venue not in known.names():
+        fail(f"unknown venue {venue!r}; known are {', '.join(known.names())}", status=2)
+    table: dict[str, Any] | None = None
+    if instruments is not None:
+        try:
+            table = orjson.loads(instruments.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as error:
+            fail(f"cannot read the instruments {instruments}: {error}")
+        if not isinstance(table, dict):
+            fail(f"cannot read the instruments {instruments}: not a JSON object")
+    with _lines(file) as lines, _quiet_pipe():
+        normalizer.run(venue, lines, sys.stdout, table, recording)
+
+
+@contextlib.contextmanager
+def _lines(file: str) -> Iterator[IO[str]]:
+    try:
+        if file == "-":
+            yield open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+            return
+        opened = (
+            gzip.open(file, "rt", encoding="utf-8", errors="surrogateescape")
+            if file.endswith(".gz")
+            else open(file, encoding="utf-8", errors="surrogateescape")
+        )
+    except OSError as error:
+        fail(f"cannot read {file}: {error.strerror}")
+    with opened as lines:
+        yield lines  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """`… | head` is a way of reading, not an error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--rules", type=click.Path(path_type=Path), help="Settings (TOML) whose [[rules]] are judged.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def replay(files: tuple[Path, ...], rules: Path | None, as_json: bool) -> None:
+    """Recorded liquidations (JSONL, .gz too) through the real window and rules: totals, peaks, alerts."""
+    from . import replay as player
+
+    settings = settings_or_fail(rules) if rules is not None else None
+    windows = settings.aggregator.windows if settings is not None else None
+    try:
+        result = player.run(files, settings.rules if settings is not None else (), windows)
+    except OSError as error:
+        fail(f"cannot read {error.filename}: {error.strerror}")
+    click.echo(orjson.dumps(result).decode() if as_json else player.human(result))
+
+
+@main.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_config(file: Path) -> None:
+    """Checks settings: every mistake at once, or what they mean."""
+    settings = settings_or_fail(file)
+    from .rulewords import sentence
+
+    click.echo(
+        f"{file} is valid: log on {settings.log.backend}, {len(settings.rules)} rules, {len(settings.targets)} targets"
+    )
+    for rule in settings.rules:
+        click.echo(f"  {rule.name}: {sentence(rule, tuple(settings.targets))}")
+
+
+@main.command("notify-test")
+@click.argument("target")
+@_CONFIG
+def notify_test(target: str, config: Path | None) -> None:
+    """Sends one real message to a target and says what became of it."""
+    settings = settings_or_fail(config)
+    if target not in settings.targets:
+        fail(f"no target is called {target!r}; the settings have {', '.join(sorted(settings.targets))}", status=2)
+    start_logs(settings)
+    from .live import send_test
+
+    accepted, words = run_loop(send_test(settings, target))
+    click.echo(f"{target}: {words}")
+    sys.exit(0 if accepted else 1)
+
+
+@main.group()
+def topics() -> None:
+    """The topics of the log."""
+
+
+@topics.command("create")
+@_CONFIG
+def topics_create(config: Path | None) -> None:
+    """Makes the topics that are missing, with their partitions, retention and compaction."""
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    from .live import create_topics
+
+    _topics(create_topics(settings))
+
+
+@topics.command("list")
+@_CONFIG
+def topics_list(config: Path | None) -> None:
+    """The topics as they should be, and as the log has them."""
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    from .live import list_topics
+
+    _topics(list_topics(settings))
+
+
+def _topics(work: Coroutine[Any, Any, list[str]]) -> None:
+    from .eventlog import LogError
+
+    try:
+        for line in run_loop(work):
+            click.echo(line)
+    except LogError as error:
+        fail(str(error))
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("schemas"), show_default=True, help="Folder to write to."
+)
+@click.option("--check", is_flag=True, help="Only say whether the files are in step; exit 1 if not.")
+def schemas(out: Path, check: bool) -> None:
+    """Writes JSON Schema per topic and the AsyncAPI document."""
+    from . import contracts
+
+    stale = [
+        path
+        for path, text in contracts.generate().items()
+        if not (out / path).is_file() or (out / path).read_text(encoding="utf-8") != text
+    ]
+    if check:
+        if stale:
+            fail(f"out of step: {', '.join(map(str, stale))}; run `make schemas`")
+        return
+    for path, text in contracts.generate().items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(text, encoding="utf-8")
+        click.echo(out / path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The commands that run for a while: everything in one process, the demo, one test message, the topics."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+
+import aiohttp
+from rich.console import Console
+
+from . import topics
+from .alerter.delivery import notify_test
+from .assembly import Process, build_log
+from .clock import Clock
+from .collector.service import CollectorService
+from .settings import Settings, VenueSettings, window_name
+from .simulator import Simulator
+from .status.board import Board, FeedState
+from .status.lines import show_lines
+from .status.screen import show_screen
+
+_LINES_EVERY = 10.0
+_EVERYTHING = ("alerter", "aggregator", "collector")
+
+
+async def run_live(settings: Settings, config: Path | None, *, terminal: bool) -> int:
+    """Everything in one process, with a status on stdout; the exit status."""
+    console = Console()
+    try:
+        process = Process(
+            "run",
+            _EVERYTHING,
+            settings,
+            port=settings.http.run_port,
+            create_topics=True,
+            config=config,
+            emit=_printer(console, terminal),
+        )
+    except OSError as error:
+        Console(stderr=True).print(f"liqwatch: cannot use {settings.log.path}: {error.strerror}")
+        return 1
+    return await _with_status(process, console, "liqwatch", terminal=terminal, every=_LINES_EVERY)
+
+
+async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *, terminal: bool) -> int:
+    """`run` against simulated venues on a clock that runs `speed` times faster; ends when the day is over."""
+    console = Console()
+    clock = Clock(speed=speed)
+    try:
+        simulator = Simulator(scenario, seed=seed, speed=speed, clock=clock)
+    except ValueError as error:
+        Console(stderr=True).print(f"liqwatch: {error}")
+        return 2
+    with tempfile.TemporaryDirectory(prefix="liqwatch-demo-") as folder:
+        async with simulator:
+            process = Process(
+                "demo",
+                _EVERYTHING,
+                _for_demo(settings, simulator, Path(folder)),
+                port=0,
+                clock=clock,
+                create_topics=True,
+                emit=_printer(console, terminal),
+            )
+            console.print(
+                f"Playing a day of the shape of {scenario}, {speed:g} times faster, on simulated venues on this machine. "
+                "Ctrl-C ends it.",
+                highlight=False,
+            )
+            async with _task(_play_then_stop(simulator, process)):
+                return await _with_status(
+                    process, console, f"liqwatch demo {scenario} x{speed:g}", terminal=terminal, every=3.0
+                )
+
+
+def _for_demo(settings: Settings, simulator: Simulator, folder: Path) -> Settings:
+    venues = {
+        name: VenueSettings(enabled=True, websocket_origin=origin.websocket, rest_origin=origin.rest)
+        for name, origin in simulator.origins.items()
+    }
+    log = settings.log.model_copy(update={"backend": "sqlite", "path": str(folder / "demo.db")})
+    collector = settings.collector.model_copy(update={"spool_path": str(folder / "spool")})
+    # A demo tells nobody but the person who runs it.
+    targets = {name: target for name, target in settings.targets.items() if target.kind == "console"}
+    rules = tuple(
+        rule.model_copy(update={"targets": ()}) for rule in settings.rules if not rule.scope.startswith("each")
+    )
+    return settings.model_copy(
+        update={"venues": venues, "log": log, "collector": collector, "targets": targets, "rules": rules}
+    )
+
+
+async def _play_then_stop(simulator: Simulator, process: Process) -> None:
+    await process.ready.wait()
+    while process.unready() and not process.stop.is_set():  # noqa: ASYNC110 - readiness is asked, not told
+        await asyncio.sleep(0.1)
+    await simulator.play()
+    await asyncio.sleep(3)
+    process.stop.set()
+
+
+@contextlib.asynccontextmanager
+async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=2)
+
+
+def _printer(console: Console, terminal: bool) -> Callable[[str], None]:
+    def emit(text: str) -> None:
+        if terminal:
+            console.print(text, markup=False, highlight=False)
+        else:
+            print(text, flush=True)
+
+    return emit
+
+
+async def _with_status(process: Process, console: Console, title: str, *, terminal: bool, every: float) -> int:
+    windows = [(window_name(span), int(span.total_seconds())) for span in process.settings.aggregator.windows]
+
+    def feeds() -> list[FeedState]:
+        collector = process.part("collector")
+        return list(collector.states()) if isinstance(collector, CollectorService) else []
+
+    board = Board(process.log, process.clock, windows, feeds)
+
+    async def status() -> None:
+        await process.ready.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(board.follow(process.stop))
+            tasks.create_task(
+                show_screen(board, process.stop, console, title)
+                if terminal
+                else show_lines(board, process.stop, every, lambda line: print(line, flush=True))
+            )
+
+    task = asyncio.create_task(status(), name="status")
+    try:
+        return await process.run()
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=2)
+
+
+async def send_test(settings: Settings, target: str) -> tuple[bool, str]:
+    """One real message to `target`; whether it was accepted, and a sentence for people."""
+    async with aiohttp.ClientSession() as http:
+        return await notify_test(target, settings.targets[target], http, emit=print)
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Makes missing topics; a line for each."""
+    log = build_log(settings, Clock())
+    await log.open()
+    try:
+        made = set(await log.create(topics.TOPICS.values()))
+        return [f"{name}: {'created' if name in made else 'is there'}" for name in topics.TOPICS]
+    finally:
+        await log.close(timeout=3)
+
+
+async def list_topics(settings: Settings) -> list[str]:
+    """A line per topic: as it should be, and as it is."""
+    log = build_log(settings, Clock(), read_only=True)
+    await log.open()
+    try:
+        lines = []
+        for topic in topics.TOPICS.values():
+            state = await log.describe(topic)
+            is_there = (
+                "missing"
+                if state is None
+                else f"{state.partitions} partitions, retention {state.retention or 'for ever'}"
+                f"{', compacted' if state.compacted else ''}"
+            )
+            lines.append(f"{topic.name}  key {topic.key}  {is_there}  — {topic.about}")
+        return lines
+    finally:
+        await log.close(timeout=3)

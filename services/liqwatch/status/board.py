@@ -1,0 +1,114 @@
+"""Follows the topics and keeps what the status shows: totals, coverage, large orders, open incidents."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+import structlog
+from pydantic import ValidationError
+
+from ..clock import Clock
+from ..coverage import CoverageBook
+from ..eventlog import EARLIEST, LATEST, Log, LogError, LogUnavailable, Reader, Record
+from ..events import Coverage, Incident
+from ..topics import ALERTS, COVERAGE, LIQUIDATIONS, TOTALS, Topic
+from ..totals import TotalsBook
+from ..wire import Liquidation, decode_liquidation, decode_totals, micros
+
+_FETCH_SECONDS = 0.5
+_LARGE_MICROS = 100_000 * 1_000_000  # orders from $100,000 are worth a line
+_RECENT = 200
+
+log_ = structlog.get_logger("status")
+
+
+class FeedState(Protocol):
+    """What the collector says of one socket."""
+
+    venue: str
+    feed: str
+    state: str
+    detail: str
+    retry_at_ms: int | None
+    last_event_ms: int | None
+    events: int
+
+
+@dataclass(slots=True)
+class Board:
+    """The latest of everything, kept fresh by `follow`."""
+
+    log: Log
+    clock: Clock
+    windows: Sequence[tuple[str, int]]  # name, seconds
+    feeds: Callable[[], Sequence[FeedState]]
+    totals: TotalsBook = field(default_factory=lambda: TotalsBook(TOTALS.partitions))
+    coverage: CoverageBook = field(init=False)
+    large: deque[tuple[int, Liquidation]] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    unreadable: int = 0
+
+    def __post_init__(self) -> None:
+        self.coverage = CoverageBook(keep_ms=2 * max(seconds for _, seconds in self.windows) * 1000)
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Reads the topics until told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(TOTALS, self._on_totals, stop))
+            tasks.create_task(self._read(COVERAGE, self._on_coverage, stop))
+            tasks.create_task(self._read(ALERTS, self._on_incident, stop))
+            tasks.create_task(self._read(LIQUIDATIONS, self._on_liquidation, stop, latest=True))
+
+    def open_incidents(self) -> list[Incident]:
+        """Those that have not cleared, oldest first."""
+        return sorted(
+            (i for i in self.incidents.values() if i.closed_ms is None), key=lambda incident: incident.opened_ms
+        )
+
+    async def _read(
+        self, topic: Topic, take: Callable[[Record], None], stop: asyncio.Event, *, latest: bool = False
+    ) -> None:
+        reader: Reader | None = None
+        while not stop.is_set():
+            try:
+                if reader is None:
+                    reader = await self.log.reader(topic, start=LATEST if latest else EARLIEST)
+                for record in await reader.fetch(_FETCH_SECONDS):
+                    try:
+                        take(record)
+                    except (msgspec.MsgspecError, ValidationError, ValueError):
+                        self.unreadable += 1
+            except LogUnavailable:
+                await asyncio.sleep(1)
+            except LogError as error:
+                log_.warning("status cannot read a topic", topic=topic.name, reason=str(error))
+                break
+        if reader is not None:
+            await reader.close()
+
+    def _on_totals(self, record: Record) -> None:
+        # venue+base rows are most of the topic and not shown: not worth decoding.
+        if record.value is not None and not (b"venue=" in record.key and b"base=" in record.key):
+            self.totals.apply(decode_totals(record.value))
+
+    def _on_coverage(self, record: Record) -> None:
+        if record.value is not None:
+            self.coverage.apply(Coverage.model_validate_json(record.value))
+
+    def _on_incident(self, record: Record) -> None:
+        if record.value is None:
+            self.incidents.pop(record.key.decode(), None)
+        else:
+            incident = Incident.model_validate_json(record.value)
+            self.incidents[incident.incident_id] = incident
+
+    def _on_liquidation(self, record: Record) -> None:
+        if record.value is None:
+            return
+        liquidation = decode_liquidation(record.value)
+        worth = micros(liquidation.notional_usd)
+        if worth >= _LARGE_MICROS:
+            self.large.append((worth, liquidation))
