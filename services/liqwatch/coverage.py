@@ -43,6 +43,7 @@ class _Interval:
     kind: str
     start: int
     end: int
+    open: bool
 
 
 class CoverageBook:
@@ -58,12 +59,12 @@ class CoverageBook:
         self._completeness: dict[str, Completeness] = {}
 
     def apply(self, message: Coverage) -> None:
-        """Takes a message of the topic."""
+        """Takes a message of the topic. The one that ends an interval has the last word: it may set the end back."""
         self._completeness[message.venue] = message.completeness
         known = self._intervals.get(message.interval_id)
-        if known is None or message.to_ms >= known.end:
+        if known is None or not message.open or (known.open and message.to_ms >= known.end):
             self._intervals[message.interval_id] = _Interval(
-                message.venue, message.collector, message.kind, message.from_ms, message.to_ms
+                message.venue, message.collector, message.kind, message.from_ms, message.to_ms, message.open
             )
 
     def watched(self, venue: str) -> list[Span]:
