@@ -45,9 +45,9 @@ class HealthServer:
                 web.post("/-/reload", self._serve_reload),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, shutdown_timeout=0.5)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         self._lag_task = asyncio.create_task(self._watch_lag(), name="loop lag")
         bound = self._runner.addresses[0]

@@ -46,6 +46,7 @@ def configure(settings: LoggingSettings, secrets: Collection[str] = (), *, level
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -72,7 +73,6 @@ def configure(settings: LoggingSettings, secrets: Collection[str] = (), *, level
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_logger_name,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],

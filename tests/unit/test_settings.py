@@ -1,0 +1,99 @@
+"""Settings: every known mistake gives a sentence that names the key and the remedy; good ones mean what they say."""
+
+import tomllib
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from liqwatch import configuration, venues
+from liqwatch.settings import SettingsError, load, parse_duration, parse_money, window_name
+
+ROOT = Path(__file__).resolve().parents[2]
+MISTAKES = sorted((ROOT / "tests" / "data" / "settings").glob("*.toml"))
+KNOWN = ("binance", "bybit")
+
+
+def expected_sentences(path: Path) -> list[str]:
+    return [line.removeprefix("#: ") for line in path.read_text().splitlines() if line.startswith("#: ")]
+
+
+@pytest.mark.parametrize("path", MISTAKES, ids=lambda path: path.stem)
+def test_a_known_mistake_is_answered_with_its_path_and_remedy(path: Path) -> None:
+    table = tomllib.loads(path.read_text(), parse_float=Decimal)
+    with pytest.raises(SettingsError) as caught:
+        load(table, {}, KNOWN)
+    assert sorted(expected_sentences(path)) == sorted(caught.value.mistakes)
+
+
+def test_there_is_a_file_for_each_kind_of_mistake() -> None:
+    assert len(MISTAKES) >= 8
+
+
+def test_the_shipped_settings_are_the_defaults_and_name_the_five_long_thresholds() -> None:
+    settings = configuration.read(ROOT / "deploy" / "liqwatch.toml", {})
+    bare = load({}, {}, venues.names())
+    for section in ("log", "http", "logging", "collector", "aggregator", "venues", "targets"):
+        assert getattr(bare, section) == getattr(settings, section), section
+    longs = next(rule for rule in settings.rules if rule.name == "longs-24h")
+    assert [Decimal(10) ** 9 * step for step in (1, Decimal("1.7"), 3, 5, 10)] == list(longs.thresholds)
+    assert (longs.side, longs.scope, longs.window) == ("long", "all", timedelta(hours=24))
+
+
+def test_the_environment_overrides_single_values() -> None:
+    settings = load(
+        {"log": {"backend": "sqlite"}},
+        {"LIQWATCH_LOG__BACKEND": "kafka", "LIQWATCH_LOG__KAFKA__BOOTSTRAP_SERVERS": "a:1,b:2", "OTHER": "x"},
+        KNOWN,
+    )
+    assert ("kafka", "a:1,b:2") == (settings.log.backend, settings.log.kafka.bootstrap_servers)
+
+
+def test_a_misspelt_name_in_the_environment_is_a_mistake() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({}, {"LIQWATCH_LOGG__BACKEND": "kafka"}, KNOWN)
+    assert ["LIQWATCH_LOGG__BACKEND in the environment: no such setting; did you mean 'log'?"] == caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "dollars"),
+    [("1.7B", "1700000000"), ("$250M", "250000000"), ("500k", "500000"), ("1_000", "1000"), (1700000000, "1700000000")],
+)
+def test_amounts_are_read_as_people_write_them(text: object, dollars: str) -> None:
+    assert Decimal(dollars) == parse_money(text)
+
+
+@pytest.mark.parametrize("text", ["1.7X", "", "-1B", "0", None, True, "1e9", "nan", [], float("inf")])
+def test_what_is_no_amount_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="USD"):
+        parse_money(text)
+
+
+@pytest.mark.parametrize(("text", "name"), [("5m", "5m"), ("60m", "1h"), ("24h", "24h"), ("1d", "24h"), ("90s", "90s")])
+def test_durations_have_one_name(text: str, name: str) -> None:
+    assert name == window_name(parse_duration(text))
+
+
+def test_a_secret_comes_from_its_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("xoxb-very-secret\n")
+    config = tmp_path / "c.toml"
+    config.write_text(f'[targets.desk]\nkind = "slack"\nchannel = "C1"\ntoken_file = "{tmp_path}/token"\n')
+    settings = configuration.read(config, {})
+    assert ["xoxb-very-secret"] == list(configuration.secrets(settings))
+    assert "very-secret" not in repr(settings) + settings.model_dump_json()
+
+
+def test_a_missing_secret_file_is_named() -> None:
+    with pytest.raises(SettingsError) as caught:
+        configuration.read(None, {"LIQWATCH_CONFIG": str(ROOT / "tests/data/settings/secret_file_missing.conf")})
+    assert [
+        "targets.desk.token_file: cannot read /nonexistent/token: No such file or directory"
+    ] == caught.value.mistakes
+
+
+def test_a_file_that_is_not_toml_or_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("rules = [")
+    for path, words in ((tmp_path / "bad.toml", "not valid TOML"), (tmp_path / "none.toml", "No such file")):
+        with pytest.raises(SettingsError, match=words):
+            configuration.read(path, {})
