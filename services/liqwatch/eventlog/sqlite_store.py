@@ -1,0 +1,216 @@
+"""What lies in the embedded log, and the statements that read and write it. Plain functions on a connection.
+
+Records are kept in batches, one row for what one commit brought to one partition: a row a record would let go of
+the interpreter lock at every step, and a busy loop in the same process would then hold up the log.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from ..topics import Topic
+from . import Record, TopicState
+from .checks import missing
+
+MARK_EVERY_MS = 5_000
+BATCH_RECORDS = 500
+BATCH_BYTES = 512 * 1024
+_OFFSET_BITS = 43
+_LAST = (1 << _OFFSET_BITS) - 1
+_PARTITION_BITS = 12
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Record]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTopic:
+    """A row of `topics`."""
+
+    id: int
+    state: TopicState
+
+    def slot(self, partition: int) -> int:
+        """The id under which a partition's offset 0 would lie."""
+        return (self.id << _PARTITION_BITS | partition) << _OFFSET_BITS
+
+    def slots(self) -> list[int]:
+        return [self.slot(partition) for partition in range(self.state.partitions)]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A row of `partitions`: [start, next) is what may be read, below `clean` keys are unique."""
+
+    start: int = 0
+    next: int = 0
+    clean: int = 0
+    marked_ms: int = -(1 << 62)
+
+
+def topics(connection: sqlite3.Connection) -> dict[str, StoredTopic]:
+    rows = connection.execute("SELECT id, name, partitions, retention_ms, compacted FROM topics").fetchall()
+    return {
+        name: StoredTopic(
+            number,
+            TopicState(
+                name,
+                partitions,
+                None if retention is None else timedelta(milliseconds=retention),
+                bool(compacted),
+            ),
+        )
+        for number, name, partitions, retention, compacted in rows
+    }
+
+
+def topic_named(connection: sqlite3.Connection, name: str) -> StoredTopic:
+    """Raises `TopicMissing`."""
+    found = topics(connection).get(name)
+    if found is None:
+        raise missing(name)
+    return found
+
+
+def add_topic(connection: sqlite3.Connection, topic: Topic) -> StoredTopic:
+    retention = None if topic.retention is None else int(topic.retention.total_seconds() * 1000)
+    number = connection.execute(
+        "INSERT INTO topics (name, partitions, retention_ms, compacted) VALUES (?, ?, ?, ?) RETURNING id",
+        (topic.name, topic.partitions, retention, topic.compacted),
+    ).fetchone()[0]
+    stored = StoredTopic(number, TopicState(topic.name, topic.partitions, topic.retention, topic.compacted))
+    save(connection, {slot: Extent() for slot in stored.slots()})
+    return stored
+
+
+def extents(connection: sqlite3.Connection) -> dict[int, Extent]:
+    """By slot."""
+    rows = connection.execute("SELECT slot, start_offset, next_offset, clean_offset, marked_ms FROM partitions")
+    return {row[0]: Extent(*row[1:]) for row in rows}
+
+
+def save(connection: sqlite3.Connection, changed: Mapping[int, Extent]) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)",
+        [(slot, e.start, e.next, e.clean, e.marked_ms) for slot, e in changed.items()],
+    )
+
+
+def write(
+    connection: sqlite3.Connection,
+    slot: int,
+    extent: Extent,
+    records: Sequence[tuple[int, int, int, bytes, bytes | None]],
+) -> Extent:
+    """Adds records (as `Record` tuples, offsets from `extent.next` on) and returns what the partition is then."""
+    newest = insert(connection, slot, records)
+    if newest >= extent.marked_ms + MARK_EVERY_MS:
+        connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (slot, newest, records[0][1]))
+        extent = replace(extent, marked_ms=newest)
+    return replace(extent, next=records[-1][1] + 1)
+
+
+def insert(
+    connection: sqlite3.Connection, slot: int, records: Sequence[tuple[int, int, int, bytes, bytes | None]]
+) -> int:
+    """Writes records as batches of bounded size; the newest timestamp among them."""
+    newest = max(record[2] for record in records)
+    for batch in _batches(records):
+        connection.execute(
+            "INSERT INTO batches VALUES (?, ?, ?)",
+            (slot + batch[-1][1], max(record[2] for record in batch), _encode(batch)),
+        )
+    return newest
+
+
+def _batches(
+    records: Sequence[tuple[int, int, int, bytes, bytes | None]],
+) -> Iterator[Sequence[tuple[int, int, int, bytes, bytes | None]]]:
+    for at in range(0, len(records), BATCH_RECORDS):
+        batch = records[at : at + BATCH_RECORDS]
+        if sum(len(record[4] or b"") for record in batch) <= BATCH_BYTES:
+            yield batch
+            continue
+        first = size = 0
+        for index, record in enumerate(batch):
+            size += len(record[4] or b"")
+            if size > BATCH_BYTES and index > first:
+                yield batch[first:index]
+                first, size = index, len(record[4] or b"")
+        yield batch[first:]
+
+
+def batches(
+    connection: sqlite3.Connection, slot: int, first: int, before: int = _LAST
+) -> Iterator[tuple[int, int, list[Record]]]:
+    """(id, newest timestamp, records) of the batches that end in [first, before), in order."""
+    rows = connection.execute(
+        "SELECT id, newest_ms, body FROM batches WHERE id >= ? AND id < ? ORDER BY id", (slot + first, slot + before)
+    )
+    for number, newest, body in rows:
+        yield number, newest, _decode(body)
+
+
+class Page(NamedTuple):
+    """What lies in [wanted or `start`, `reached`) of a partition; offsets without a record were deleted."""
+
+    start: int
+    reached: int
+    records: list[Record]
+
+
+def page(connection: sqlite3.Connection, wanted: Mapping[int, int], budget: int) -> dict[int, Page]:
+    """What comes next per slot, from the offset wanted on: at least one batch, about an equal share of `budget`."""
+    share = max(1, budget // max(1, len(wanted)))
+    found: dict[int, Page] = {}
+    connection.execute("BEGIN")  # one view of extents and batches
+    try:
+        known = extents(connection)
+        for slot, offset in wanted.items():
+            extent = known[slot]
+            records: list[Record] = []
+            reached = max(offset, extent.next)
+            for _, _, batch in batches(connection, slot, max(offset, extent.start)):
+                records += batch if batch[0].offset >= offset else [r for r in batch if r.offset >= offset]
+                if len(records) >= share:
+                    reached = records[-1].offset + 1
+                    break
+            found[slot] = Page(extent.start, reached, records)
+    finally:
+        connection.execute("COMMIT")
+    return found
+
+
+def first_since(connection: sqlite3.Connection, slot: int, since_ms: int) -> int:
+    """The offset of the first record not older than `since_ms`, or the end."""
+    mark = connection.execute(
+        "SELECT offset FROM marks WHERE slot = ? AND timestamp_ms < ? ORDER BY timestamp_ms DESC LIMIT 1",
+        (slot, since_ms),
+    ).fetchone()
+    extent = extents(connection)[slot]
+    row = connection.execute(
+        "SELECT body FROM batches WHERE id >= ? AND id <= ? AND newest_ms >= ? ORDER BY id LIMIT 1",
+        (slot + max(mark[0] if mark else 0, extent.start), slot + _LAST, since_ms),
+    ).fetchone()
+    if row is None:
+        return extent.next
+    return next(record.offset for record in _decode(row[0]) if record.timestamp_ms >= since_ms)
+
+
+def join_group(connection: sqlite3.Connection, name: str, topic: str) -> int:
+    """The next generation of a group; it only grows."""
+    return int(
+        connection.execute(
+            "INSERT INTO groups VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET generation = generation + 1 "
+            "RETURNING generation",
+            (name, topic),
+        ).fetchone()[0]
+    )
+
+
+def delete(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
+    connection.executemany("DELETE FROM batches WHERE id = ?", [(number,) for number in ids])

@@ -1,0 +1,129 @@
+"""Retention and compaction of the embedded log, in steps of a few milliseconds that fit between two commits."""
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from . import Record, TopicState
+from . import sqlite_store as store
+
+_STEP_BATCHES = 100
+_STEP_RECORDS = 2_000
+_KEYS = 500_000  # per pass; the rest waits for the next one
+
+
+@dataclass(slots=True)
+class Tidy:
+    """`run` yields after every step; each step is a transaction of its own. `extents` is the writer's view."""
+
+    connection: sqlite3.Connection
+    extents: dict[int, store.Extent]
+    now_ms: Callable[[], int]
+    compact_after: int
+    keep_tombstones_ms: int
+    _seen: dict[int, int] = field(default_factory=dict)
+    _kept: dict[int, int] = field(default_factory=dict)
+    _tombstone_due: dict[int, int] = field(default_factory=dict)
+
+    def run(self) -> Iterator[None]:
+        for topic in store.topics(self.connection).values():
+            for slot in topic.slots():
+                if topic.state.retention is not None:
+                    yield from self._retain(slot, topic.state)
+                if topic.state.compacted:
+                    yield from self._compact_when_due(slot)
+
+    def _retain(self, slot: int, state: TopicState) -> Iterator[None]:
+        """Deletes from the front what is too old, up to the first batch that is not."""
+        assert state.retention is not None  # noqa: S101
+        oldest = self.now_ms() - int(state.retention.total_seconds() * 1000)
+        while True:
+            rows = self.connection.execute(
+                "SELECT id, newest_ms FROM batches WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+                (slot + self.extents[slot].start, slot + self.extents[slot].next, _STEP_BATCHES),
+            ).fetchall()
+            old = [row[0] for row in itertools.takewhile(lambda row: row[1] < oldest, rows)]
+            if not old:
+                return
+            start = old[-1] - slot + 1
+            extent = replace(self.extents[slot], start=start, clean=max(start, self.extents[slot].clean))
+            with _transaction(self.connection):
+                self.connection.execute("DELETE FROM batches WHERE id >= ? AND id <= ?", (old[0], old[-1]))
+                self.connection.execute(
+                    "DELETE FROM marks WHERE slot = ? AND timestamp_ms < ? AND offset < ?", (slot, oldest, start)
+                )
+                store.save(self.connection, {slot: extent})
+            self.extents[slot] = extent
+            yield
+            if len(old) < _STEP_BATCHES:
+                return
+
+    def _compact_when_due(self, slot: int) -> Iterator[None]:
+        """Only what was there at the last round, so that readers close to the end see every record."""
+        limit, self._seen[slot] = self._seen.get(slot, 0), self.extents[slot].next
+        dirty = limit - self.extents[slot].clean
+        enough = dirty >= self.compact_after and dirty >= self._kept.get(slot, 0) // 2
+        if enough or (limit and self.now_ms() >= self._tombstone_due.get(slot, 1 << 62)):
+            yield from self._compact(slot, limit)
+
+    def _compact(self, slot: int, limit: int) -> Iterator[None]:
+        newest: dict[bytes, int] = {}
+        at = self.extents[slot].clean
+        while at < limit and len(newest) < _KEYS:
+            records = self._step(slot, at, limit)[1]
+            newest.update((record.key, record.offset) for record in records)
+            at = records[-1].offset + 1 if records else limit
+            yield
+        limit = min(limit, at)
+        at, kept = self.extents[slot].start, 0
+        tombstones: list[int] = []
+        while at < limit:
+            numbers, records = self._step(slot, at, limit)
+            if not numbers:
+                break
+            keep = [record for record in records if self._keeps(record, newest)]
+            tombstones += [record.timestamp_ms for record in keep if record.value is None]
+            kept += len(keep)
+            if len(keep) < len(records) or len(numbers) > len(records) // 250 + 1:
+                with _transaction(self.connection):
+                    store.delete(self.connection, numbers)
+                    if keep:
+                        store.insert(self.connection, slot, keep)
+            at = numbers[-1] - slot + 1
+            yield
+        self._kept[slot] = kept
+        self._tombstone_due[slot] = min(tombstones, default=1 << 62) + self.keep_tombstones_ms
+        extent = replace(self.extents[slot], clean=max(limit, self.extents[slot].clean))
+        with _transaction(self.connection):
+            store.save(self.connection, {slot: extent})
+        self.extents[slot] = extent
+
+    def _keeps(self, record: Record, newest: dict[bytes, int]) -> bool:
+        if newest.get(record.key, record.offset) > record.offset:
+            return False
+        return record.value is not None or record.timestamp_ms > self.now_ms() - self.keep_tombstones_ms
+
+    def _step(self, slot: int, first: int, before: int) -> tuple[list[int], list[Record]]:
+        numbers: list[int] = []
+        records: list[Record] = []
+        for number, _, batch in store.batches(self.connection, slot, first, before):
+            numbers.append(number)
+            records += batch
+            if len(records) >= _STEP_RECORDS:
+                break
+        return numbers, records
+
+
+class _transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
