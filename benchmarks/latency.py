@@ -1,0 +1,221 @@
+"""Frame received to alert delivered, with a burst of ordinary liquidations around it: p50 and p99.
+
+A local venue server in this process sends `--rate` Binance frames a second, one symbol of many each time, to real
+liqwatch processes. Every 200 ms a large order lifts the total over the next step of a ladder; the alert's webhook ends
+at a local chat server in this process, which says which step it was. Latency is from the moment the large order's frame
+is written to the socket until the chat server has the request. A quarter of a second in, everything is warm.
+
+    python -m benchmarks.latency embedded
+    python -m benchmarks.latency kafka --bootstrap 127.0.0.1:9092
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+from websockets.asyncio.server import ServerConnection, serve
+
+from tests.support.program import Program, free_port, running
+
+SYMBOLS = [f"C{number:03d}USDT" for number in range(300)]
+STEP_USD = 1_000_000
+STEP_EVERY = 0.2
+WARM_UP_SECONDS = 3.0
+
+
+class Venue:
+    """A Binance-like venue: one subscriber, as many frames a second as asked."""
+
+    def __init__(self) -> None:
+        self.subscribed = asyncio.Event()
+        self._socket: ServerConnection | None = None
+        self._ordinal = 0
+
+    async def on_connect(self, socket: ServerConnection) -> None:
+        async for message in socket:
+            request = orjson.loads(message)
+            await socket.send(json.dumps({"result": None, "id": request["id"]}))
+            self._socket = socket
+            self.subscribed.set()
+
+    async def on_rest(self, request: web.Request) -> web.Response:
+        if "dapi" in request.path:
+            return web.json_response({"symbols": []})
+        return web.json_response(
+            {
+                "symbols": [
+                    {
+                        "symbol": symbol,
+                        "pair": symbol,
+                        "contractType": "PERPETUAL",
+                        "status": "TRADING",
+                        "baseAsset": symbol.removesuffix("USDT"),
+                        "quoteAsset": "USDT",
+                        "marginAsset": "USDT",
+                    }
+                    for symbol in SYMBOLS
+                ]
+            }
+        )
+
+    async def send(self, side: str, quantity: str, price: str) -> None:
+        """One order; its time is now, its number makes it unlike any other."""
+        assert self._socket is not None
+        self._ordinal += 1
+        symbol = SYMBOLS[self._ordinal % len(SYMBOLS)]
+        now = int(time.time() * 1000)
+        await self._socket.send(
+            f'{{"stream":"!forceOrder@arr","data":{{"e":"forceOrder","E":{now},"o":{{"s":"{symbol}","S":"{side}",'
+            f'"o":"LIMIT","f":"IOC","q":"{quantity}","p":"{price}","ap":"{price}","X":"FILLED","l":"{quantity}",'
+            f'"z":"{quantity}","T":{now},"ps":"{symbol}","st":1}}}}}}'
+        )
+
+
+class Chat:
+    """Notes when each step of the ladder arrives."""
+
+    def __init__(self) -> None:
+        self.arrived: dict[str, float] = {}
+
+    async def on_post(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        self.arrived.setdefault(str(int(float(body["threshold_usd"]))), time.perf_counter())
+        return web.Response(text="ok")
+
+
+def settings(steps: int, venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str) -> str:
+    """The settings of the run, as TOML."""
+    ladder = ", ".join(str((number + 1) * STEP_USD) for number in range(steps))
+    return f"""
+[log]
+{log}
+[http]
+{chr(10).join(f"{name}_port = {port}" for name, port in ports.items())}
+[logging]
+level = "warning"
+[venues.binance]
+enabled = true
+websocket_origin = "ws://127.0.0.1:{venue_ws}"
+rest_origin = "http://127.0.0.1:{venue_rest}"
+{chr(10).join(f"[venues.{name}]{chr(10)}enabled = false" for name in ("bybit", "okx", "bitget", "gate", "htx"))}
+[targets.chat]
+kind = "webhook"
+url = "http://127.0.0.1:{chat}/hook"
+secret = "benchmark"
+allow_private = true
+[[rules]]
+name = "ladder"
+side = "short"
+window = "24h"
+thresholds = [{ladder}]
+clear_below = 1
+"""
+
+
+@contextlib.asynccontextmanager
+async def site(app: web.Application) -> AsyncIterator[int]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield port
+    finally:
+        await runner.cleanup()
+
+
+async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> dict[str, Any]:
+    """Runs the programs, plays the burst, returns latencies in milliseconds."""
+    venue, chat = Venue(), Chat()
+    rest, hook = web.Application(), web.Application()
+    rest.router.add_get("/{path:.*}", venue.on_rest)
+    hook.router.add_post("/hook", chat.on_post)
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        async with (
+            serve(venue.on_connect, "127.0.0.1", 0, compression=None) as sockets,
+            site(rest) as rest_port,
+            site(hook) as hook_port,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            ports = {name: free_port() for name in ("run", "collect", "aggregate", "alert")}
+            log = (
+                f'path = "{folder}/log.db"'
+                if mode == "embedded"
+                else f'backend = "kafka"\n[log.kafka]\nbootstrap_servers = "{bootstrap}"\n'
+                f'group_prefix = "latency-{int(time.time())}"'
+            )
+            config = folder / "liqwatch.toml"
+            ws_port = next(iter(sockets.sockets)).getsockname()[1]
+            config.write_text(settings(steps, ws_port, rest_port, hook_port, ports, log))
+            programs: list[Program] = []
+            if mode == "kafka":
+                async with running(["topics", "create", "--config", str(config)], folder) as create:
+                    assert await create.process.wait() == 0, create.stderr
+            for name in ("run",) if mode == "embedded" else ("alert", "aggregate", "collect"):
+                programs.append(
+                    await stack.enter_async_context(running([name, "--config", str(config)], folder, port=ports[name]))
+                )
+            for program in programs:
+                await program.ready()
+            await asyncio.wait_for(venue.subscribed.wait(), 30)
+            sent = await _burst(venue, rate, steps)
+            async with asyncio.timeout(30):
+                while len(chat.arrived) < steps:
+                    await asyncio.sleep(0.05)
+            for program in reversed(programs):
+                await program.end()
+    latencies = sorted((chat.arrived[step] - at) * 1000 for step, at in sent.items())
+    return {
+        "mode": mode,
+        "rate": rate,
+        "alerts": len(latencies),
+        "p50_ms": round(statistics.median(latencies), 1),
+        "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))], 1),
+        "max_ms": round(latencies[-1], 1),
+    }
+
+
+async def _burst(venue: Venue, rate: int, steps: int) -> dict[str, float]:
+    """Small longs at `rate` a second in ticks of 5 ms; a large short at each step. When each step was sent."""
+    sent: dict[str, float] = {}
+    start = time.perf_counter()
+    ordinary = 0
+    while len(sent) < steps:
+        now = time.perf_counter() - start
+        if now >= WARM_UP_SECONDS + len(sent) * STEP_EVERY:
+            step = str((len(sent) + 1) * STEP_USD)
+            at = time.perf_counter()
+            await venue.send("BUY", "10000", "100")
+            sent[step] = at
+        while ordinary < now * rate:
+            ordinary += 1
+            await venue.send("SELL", f"1.{ordinary % 1000:03d}", "2.5")
+        await asyncio.sleep(0.005)
+    return sent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("mode", choices=["embedded", "kafka"])
+    parser.add_argument("--rate", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--bootstrap")
+    options = parser.parse_args()
+    result = asyncio.run(measure(options.mode, options.rate, options.steps, options.bootstrap))
+    json.dump(result, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()
