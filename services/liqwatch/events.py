@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-DecimalText = Annotated[str, StringConstraints(pattern=r"^-?\d+(\.\d+)?$")]
+DecimalText = Annotated[str, StringConstraints(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 Milliseconds = Annotated[int, Field(ge=0)]
 Side = Literal["long", "short"]
 SideOrBoth = Literal["long", "short", "both"]
@@ -50,15 +50,16 @@ class Liquidation(Message):
     notional_usd: DecimalText = Field(description="Worth in USD, unrounded; quotients to at least 24 digits.")
     event_time_ms: Milliseconds = Field(description="The venue's clock, unless `timed_by` is `received`.")
     received_time_ms: Milliseconds = Field(description="Our clock when the frame arrived.")
-    timed_by: Literal["venue", "received"] = "venue"
-    source: Literal["stream", "gap-fill"] = "stream"
+    timed_by: Literal["venue", "received"]
+    source: Literal["stream", "gap-fill"]
     unit: Literal["order", "fill"] = Field(description="What one record of this venue is.")
 
 
 class Coverage(Message):
     """How long one collector really watched a venue: an interval, rewritten while it grows, or a gap's loss.
 
-    Intervals of the same `interval_id` replace one another (the newest `to_ms` wins).
+    Intervals of the same `interval_id` replace one another: the newest `to_ms` wins, and the message that ends the
+    interval has the last word (an interval that ended in silence is set back to the last sign of life).
     """
 
     venue: str
