@@ -23,9 +23,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from websockets.asyncio.server import ServerConnection, serve
-
 from tests.support.program import Program, free_port, running
+from websockets.asyncio.server import ServerConnection, serve
 
 SYMBOLS = [f"C{number:03d}USDT" for number in range(300)]
 STEP_USD = 1_000_000
