@@ -14,7 +14,7 @@ from .alerter.delivery import notify_test
 from .assembly import Process, build_log
 from .clock import Clock
 from .collector.service import CollectorService
-from .settings import Settings, VenueSettings, window_name
+from .settings import Settings, TargetSettings, VenueSettings, window_name
 from .simulator import Simulator
 from .status.board import Board, FeedState
 from .status.lines import show_lines
@@ -64,8 +64,8 @@ async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *
                 emit=_printer(console, terminal),
             )
             console.print(
-                f"Playing a day of the shape of {scenario}, {speed:g} times faster, on simulated venues on this machine. "
-                "Ctrl-C ends it.",
+                f"Playing a day of the shape of {scenario}, {speed:g} times faster, on simulated venues "
+                "on this machine. Ctrl-C ends it.",
                 highlight=False,
             )
             async with _task(_play_then_stop(simulator, process)):
@@ -82,7 +82,7 @@ def _for_demo(settings: Settings, simulator: Simulator, folder: Path) -> Setting
     log = settings.log.model_copy(update={"backend": "sqlite", "path": str(folder / "demo.db")})
     collector = settings.collector.model_copy(update={"spool_path": str(folder / "spool")})
     # A demo tells nobody but the person who runs it.
-    targets = {name: target for name, target in settings.targets.items() if target.kind == "console"}
+    targets = {"console": TargetSettings(kind="console")}
     rules = tuple(
         rule.model_copy(update={"targets": ()}) for rule in settings.rules if not rule.scope.startswith("each")
     )

@@ -1,4 +1,4 @@
-"""`liqwatch run` as a person starts it: without a network, with a taken port, with simulated venues, killed and restarted."""
+"""`liqwatch run` as a person starts it: no network, a taken port, a log in use, missing topics."""
 
 import asyncio
 import signal
