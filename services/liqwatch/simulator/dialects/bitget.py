@@ -1,0 +1,120 @@
+"""Bitget v3 public: one channel per product type; amounts are worth in the quote coin, not coins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...events import LONG
+from ..listings import Listing
+from ..orders import Entry, plain
+from ..trouble import Trouble
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+
+TOPIC = "liquidation"
+PRODUCTS = ("usdt-futures", "coin-futures", "usdc-futures")
+IDLE_SECONDS = 120  # without a ping of the client
+
+
+@dataclass(slots=True)
+class BitgetDialect:
+    """ws.bitget.com and api.bitget.com."""
+
+    listings: Listings
+    trouble: Trouble
+    venue: str = "bitget"
+    batch_ms: int = 1000
+    control_ping_seconds: float | None = None
+
+    def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        if path != "/api/v3/market/instruments":
+            return None
+        category = query.get("category", "")
+        if category.lower() not in PRODUCTS:
+            return RestAnswer({"code": "40020", "msg": "Parameter category error", "data": None}, 400)
+        data = [_instrument(listing) for listing in of_product(self.listings, category.lower())]
+        return RestAnswer({"code": "00000", "msg": "success", "requestTime": 0, "data": data})
+
+    def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
+        # The v2 socket has no liquidation channel.
+        return BitgetConversation(self.trouble) if urlsplit(path).path == "/v3/ws/public" else None
+
+
+@dataclass(slots=True)
+class BitgetConversation:
+    """One socket."""
+
+    trouble: Trouble
+    products: set[str] = field(default_factory=set)
+    whole_contracts: bool = False
+    _idle: int = 0  # seconds
+
+    def receive(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
+        if frame == "ping":
+            self._idle = 0
+            return ["pong"]
+        message = parse(frame)
+        if message is None or message.get("op") not in ("subscribe", "unsubscribe"):
+            return [text({"event": "error", "code": "30003", "msg": "Invalid op"})]
+        return [self._one(message["op"], arg) for arg in message.get("args") or []]
+
+    def _one(self, op: str, arg: Mapping[str, str]) -> str:
+        product = arg.get("instType", "")
+        bad = set(arg) != {"instType", "topic"} or arg["topic"] != TOPIC or product not in PRODUCTS
+        if bad or product in self.trouble.refuse:
+            words = f"instType:{product},topic:{arg.get('topic')} doesn't exist"
+            return text({"event": "error", "arg": dict(arg), "code": "30001", "msg": words, "op": op})
+        if op == "subscribe":
+            self.products.add(product)
+        else:
+            self.products.discard(product)
+        return text({"event": op, "arg": dict(arg), "connId": "simulated"})
+
+    def carries(self, listing: Listing) -> bool:
+        return listing.product in self.products
+
+    def push(self, entries: Sequence[Entry], now_ms: int) -> Sequence[Frame]:
+        by_product = sorted(entries, key=lambda entry: entry.listing.product)
+        return [
+            text(
+                {
+                    "data": [_row(entry) for entry in rows],
+                    "arg": {"instType": product, "topic": TOPIC},
+                    "action": "update",
+                    "ts": now_ms,
+                }
+            )
+            for product, rows in groupby(by_product, key=lambda entry: entry.listing.product)
+        ]
+
+    def second(self, now_ms: int) -> Sequence[Frame]:
+        self._idle += 1
+        if self._idle >= IDLE_SECONDS:
+            raise HangUp("no ping")
+        return ()
+
+    def ticks(self, now_ms: int) -> Sequence[Frame]:
+        return ()
+
+
+def _row(entry: Entry) -> Mapping[str, str]:
+    # The side of the position: buy is a long that was closed.
+    return {
+        "symbol": entry.listing.symbol,
+        "side": "buy" if entry.side == LONG else "sell",
+        "price": plain(entry.price),
+        "amount": plain(entry.notional()),
+        "ts": str(entry.event_ms),
+    }
+
+
+def _instrument(listing: Listing) -> Mapping[str, Any]:
+    return {
+        "symbol": listing.symbol,
+        "category": listing.product.upper(),
+        "baseCoin": listing.base,
+        "quoteCoin": listing.quote,
+        "status": "online" if listing.trading else "offline",
+        "type": "delivery" if listing.dated else "perpetual",
+    }

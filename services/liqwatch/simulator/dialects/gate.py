@@ -1,0 +1,117 @@
+"""Gate futures: one socket per settlement coin; sizes are decimal text only for clients that ask by a header."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...events import LONG
+from ..listings import Listing
+from ..orders import Entry, plain
+from ..trouble import Trouble
+from .base import Conversation, Frame, Listings, RestAnswer, of_product, parse, text
+
+CHANNEL = "futures.public_liquidates"
+PRODUCTS = ("usdt", "btc", "usd1")
+ROWS = 20  # in one message at most
+
+
+@dataclass(slots=True)
+class GateDialect:
+    """fx-ws.gateio.ws and api.gateio.ws."""
+
+    listings: Listings
+    trouble: Trouble
+    venue: str = "gate"
+    batch_ms: int = 1000
+    control_ping_seconds: float | None = 20.0
+
+    def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        for product in PRODUCTS:
+            place = f"/api/v4/futures/{product}/contracts"
+            listings = of_product(self.listings, product)
+            if path == place:
+                return RestAnswer([_contract(listing) for listing in listings])
+            if path.startswith(place + "/"):
+                found = [_contract(listing) for listing in listings if path == f"{place}/{listing.symbol}"]
+                missing = RestAnswer({"label": "CONTRACT_NOT_FOUND", "message": "contract not found"}, 400)
+                return RestAnswer(found[0]) if found else missing
+        return None
+
+    def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
+        product = urlsplit(path).path.removeprefix("/v4/ws/").rstrip("/")
+        if product not in PRODUCTS:
+            return None
+        return GateConversation(self.listings, self.trouble, product, headers.get("X-Gate-Size-Decimal") != "1")
+
+
+@dataclass(slots=True)
+class GateConversation:
+    """One socket of one settlement coin."""
+
+    listings: Listings
+    trouble: Trouble
+    product: str
+    whole_contracts: bool
+    names: set[str] = field(default_factory=set)
+
+    def receive(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
+        message = parse(frame)
+        if message is None:
+            return [self._message(now_ms, "", "", None, {"code": 1, "message": "invalid argument struct"})]
+        channel, event = message.get("channel", ""), message.get("event", "")
+        if channel == "futures.ping":
+            return [self._message(now_ms, "futures.pong", "", None)]
+        if channel != CHANNEL or event not in ("subscribe", "unsubscribe"):
+            return [self._message(now_ms, channel, event, None, {"code": 2, "message": f"unknown channel {channel}"})]
+        names = set(message.get("payload") or [])
+        unknown = sorted(name for name in names if name in self.trouble.refuse or not self._exists(name))
+        if unknown or not names:
+            words = f"unknown contract {', '.join(unknown)}"
+            return [self._message(now_ms, channel, event, None, {"code": 2, "message": words})]
+        self.names = self.names | names if event == "subscribe" else self.names - names
+        return [self._message(now_ms, channel, event, {"status": "success"})]
+
+    def _exists(self, name: str) -> bool:
+        return name == "!all" or (name in self.listings and self.listings[name].product == self.product)
+
+    def _message(
+        self, now_ms: int, channel: str, event: str, result: object, error: Mapping[str, Any] | None = None
+    ) -> str:
+        message: dict[str, Any] = {"time": now_ms // 1000, "time_ms": now_ms, "channel": channel, "event": event}
+        return text(message | ({"error": error} if error else {}) | {"result": result})
+
+    def carries(self, listing: Listing) -> bool:
+        return listing.product == self.product and ("!all" in self.names or listing.symbol in self.names)
+
+    def push(self, entries: Sequence[Entry], now_ms: int) -> Sequence[Frame]:
+        rows = [self._row(entry) for entry in entries]
+        parts = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+        return [self._message(now_ms, CHANNEL, "update", part) for part in parts]
+
+    def _row(self, entry: Entry) -> Mapping[str, Any]:
+        # The sign is the order's: a long is closed by selling, so its size is negative.
+        size = -entry.contracts if entry.side == LONG else entry.contracts
+        return {
+            "price": plain(entry.price),
+            "size": int(size) if self.whole_contracts else plain(size),
+            "time": entry.event_ms,
+            "contract": entry.listing.symbol,
+        }
+
+    def second(self, now_ms: int) -> Sequence[Frame]:
+        return ()
+
+    def ticks(self, now_ms: int) -> Sequence[Frame]:
+        return ()
+
+
+def _contract(listing: Listing) -> Mapping[str, Any]:
+    return {
+        "name": listing.symbol,
+        "type": "inverse" if listing.inverse else "direct",
+        "quanto_multiplier": "0" if listing.inverse else plain(listing.contract),
+        "order_price_round": plain(listing.tick),
+        "status": "trading" if listing.trading else "delisting",
+        "in_delisting": not listing.trading,
+    }

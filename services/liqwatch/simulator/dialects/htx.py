@@ -1,0 +1,159 @@
+"""HTX swaps: every frame is gzip, the server pings with a text timestamp and closes when it is not answered."""
+
+import gzip
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...events import LONG
+from ..listings import Listing
+from ..orders import EXACT, Entry, plain
+from ..trouble import Trouble
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+
+PING_SECONDS = 5
+UNANSWERED = 5
+_SOCKETS = {"/linear-swap-notification": "linear", "/swap-notification": "coin"}
+_LISTS = {"/linear-swap-api/v1/swap_contract_info": "linear", "/swap-api/v1/swap_contract_info": "coin"}
+
+
+@dataclass(slots=True)
+class HtxDialect:
+    """api.hbdm.com, both products."""
+
+    listings: Listings
+    trouble: Trouble
+    venue: str = "htx"
+    batch_ms: int = 0
+    control_ping_seconds: float | None = None
+
+    def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        product = _LISTS.get(path)
+        if product is None:
+            return None
+        dated = query.get("business_type") == "all"  # without it the list holds swaps only
+        listings = [listing for listing in of_product(self.listings, product) if dated or not listing.dated]
+        return RestAnswer({"status": "ok", "data": [_contract(listing) for listing in listings], "ts": 0})
+
+    def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
+        product = _SOCKETS.get(urlsplit(path).path)
+        return HtxConversation(self.listings, self.trouble, product) if product else None
+
+
+@dataclass(slots=True)
+class HtxConversation:
+    """One socket of one product."""
+
+    listings: Listings
+    trouble: Trouble
+    product: str
+    codes: set[str] = field(default_factory=set)
+    whole_contracts: bool = False
+    _seconds: int = 0
+    _unanswered: list[str] = field(default_factory=list)
+
+    def receive(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
+        message = parse(frame)
+        if message is None:
+            return [packed(text({"op": "error", "ts": now_ms, "err-code": 1001, "err-msg": "invalid json"}))]
+        match message.get("op"):
+            case "pong":
+                # Only the very same text counts: a number is no answer.
+                if message.get("ts") in self._unanswered and not self.trouble.ignore_pongs:
+                    self._unanswered.clear()
+                return []
+            case "sub":
+                return [packed(self._subscribe(message, now_ms))]
+            case "unsub":
+                self.codes.discard(_code(message.get("topic")))
+                return [packed(self._answer(message, now_ms, 0))]
+            case _:
+                return [packed(self._answer(message, now_ms, 1003, "invalid op"))]
+
+    def _subscribe(self, message: Mapping[str, Any], now_ms: int) -> str:
+        code = _code(message.get("topic"))
+        listing = self.listings.get(code)
+        exists = code == "*" or (listing is not None and listing.product == self.product)
+        if not exists or code in self.trouble.refuse:
+            return self._answer(message, now_ms, 1007, "Illegal contract_code.")
+        if code in self.codes or "*" in self.codes:
+            return self._answer(message, now_ms, 2014, "Repeated subscription.")
+        self.codes.add(code)
+        return self._answer(message, now_ms, 0)
+
+    def _answer(self, message: Mapping[str, Any], now_ms: int, code: int, words: str | None = None) -> str:
+        answer = {key: message[key] for key in ("op", "cid", "topic") if key in message}
+        return text(answer | {"ts": now_ms, "err-code": code} | ({"err-msg": words} if words else {}))
+
+    def carries(self, listing: Listing) -> bool:
+        return listing.product == self.product and bool({"*", listing.symbol} & self.codes)
+
+    def push(self, entries: Sequence[Entry], now_ms: int) -> Sequence[Frame]:
+        return [packed(notify(entry, now_ms)) for entry in entries]
+
+    def second(self, now_ms: int) -> Sequence[Frame]:
+        self._seconds += 1
+        if self._seconds % PING_SECONDS:
+            return ()
+        if len(self._unanswered) >= UNANSWERED:
+            raise HangUp("no pong", [packed(text({"op": "close", "ts": now_ms}))])
+        self._unanswered.append(str(now_ms))
+        return [packed(text({"op": "ping", "ts": str(now_ms)}))]
+
+    def ticks(self, now_ms: int) -> Sequence[Frame]:
+        return ()
+
+
+def packed(message: str) -> bytes:
+    return gzip.compress(message.encode(), 1, mtime=0)
+
+
+def notify(entry: Entry, now_ms: int) -> str:
+    """The message about one order. Numbers are JSON numbers, so it is written out digit by digit."""
+    listing = entry.listing
+    amount = plain(entry.base()) if not listing.inverse else plain(round(entry.base(), 12))
+    row = [
+        f'"symbol":"{listing.base}"',
+        f'"contract_code":"{listing.symbol}"',
+        # The direction is the order's: a long is closed by selling.
+        f'"direction":"{"sell" if entry.side == LONG else "buy"}"',
+        '"offset":"close"',
+        f'"volume":{plain(entry.contracts)}',
+        f'"price":{plain(entry.price)}',
+        f'"created_at":{entry.event_ms}',
+        f'"amount":{amount}',
+    ]
+    if not listing.inverse:
+        turnover = plain(EXACT.multiply(entry.base(), entry.price))
+        kind = _business_type(listing)
+        row += [f'"trade_turnover":{turnover}', f'"contract_type":"{kind}"', f'"pair":"{_pair(listing)}"']
+        row += [f'"business_type":"{kind}"', f'"trade_partition":"{listing.quote}"']
+    topic = f"public.{listing.symbol}.liquidation_orders"
+    return f'{{"op":"notify","topic":"{topic}","ts":{now_ms},"data":[{{{",".join(row)}}}]}}'
+
+
+def _code(topic: object) -> str:
+    return str(topic).removeprefix("public.").removesuffix(".liquidation_orders")
+
+
+def _pair(listing: Listing) -> str:
+    return f"{listing.base}-{listing.quote}"
+
+
+def _business_type(listing: Listing) -> str:
+    return "futures" if listing.dated else "swap"
+
+
+def _contract(listing: Listing) -> Mapping[str, Any]:
+    contract = {
+        "symbol": listing.base,
+        "contract_code": listing.symbol,
+        "contract_size": float(listing.contract),
+        "price_tick": float(listing.tick),
+        "contract_status": 1 if listing.trading else 0,
+    }
+    if listing.product == "coin":
+        return contract
+    kind = {"business_type": _business_type(listing), "trade_partition": listing.quote, "pair": _pair(listing)}
+    return contract | kind

@@ -1,0 +1,147 @@
+"""OKX v5: one channel per instrument type, text heartbeats, the socket is closed when idle."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...events import LONG
+from ..listings import Listing
+from ..orders import Entry, plain
+from ..trouble import Trouble
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+
+CHANNEL = "liquidation-orders"
+IDLE_SECONDS = 30
+TYPES = ("SWAP", "FUTURES", "MARGIN", "OPTION")
+
+
+@dataclass(slots=True)
+class OkxDialect:
+    """ws.okx.com and www.okx.com."""
+
+    listings: Listings
+    trouble: Trouble
+    venue: str = "okx"
+    batch_ms: int = 0
+    control_ping_seconds: float | None = None
+    _connections: int = 0
+
+    def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        if path != "/api/v5/public/instruments":
+            return None
+        if query.get("instType") not in TYPES:
+            return RestAnswer({"code": "51000", "msg": "Parameter instType error", "data": []}, 400)
+        data = [_instrument(listing) for listing in of_product(self.listings, query["instType"])]
+        return RestAnswer({"code": "0", "msg": "", "data": data})
+
+    def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
+        if urlsplit(path).path != "/ws/v5/public":
+            return None
+        self._connections += 1
+        return OkxConversation(self.trouble, f"{self._connections:08x}")
+
+
+@dataclass(slots=True)
+class OkxConversation:
+    """One socket."""
+
+    trouble: Trouble
+    connection: str
+    products: set[str] = field(default_factory=set)
+    whole_contracts: bool = False
+    _idle: int = 0  # seconds
+
+    def receive(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
+        self._idle = 0
+        if frame == "ping":
+            return ["pong"]
+        message = parse(frame)
+        if message is None or message.get("op") not in ("subscribe", "unsubscribe"):
+            return [self._error("60012", f"Invalid request: {frame!r}")]
+        return [self._one(message["op"], arg) for arg in message.get("args") or []]
+
+    def _one(self, op: str, arg: Mapping[str, str]) -> str:
+        product = arg.get("instType")
+        if arg.get("channel") != CHANNEL or product not in TYPES or product in self.trouble.refuse:
+            named = ",".join(f"{key}:{value}" if key != "channel" else value for key, value in arg.items())
+            words = "Please use the correct URL, channel and parameters referring to API document."
+            return self._error("60018", f"Wrong URL or channel:{named} doesn't exist. {words}")
+        if op == "subscribe":
+            self.products.add(product)
+        else:
+            self.products.discard(product)
+        return text({"event": op, "arg": dict(arg), "connId": self.connection})
+
+    def _error(self, code: str, words: str) -> str:
+        return text({"event": "error", "msg": words, "code": code, "connId": self.connection})
+
+    def carries(self, listing: Listing) -> bool:
+        return listing.product in self.products
+
+    def push(self, entries: Sequence[Entry], now_ms: int) -> Sequence[Frame]:
+        self._idle = 0
+        by_product = sorted(entries, key=lambda entry: (entry.listing.product, entry.listing.symbol))
+        return [
+            text({"arg": {"channel": CHANNEL, "instType": product}, "data": _data(list(rows))})
+            for product, rows in groupby(by_product, key=lambda entry: entry.listing.product)
+        ]
+
+    def second(self, now_ms: int) -> Sequence[Frame]:
+        self._idle += 1
+        if self._idle >= IDLE_SECONDS:
+            raise HangUp("No data received in 30s.")
+        return ()
+
+    def ticks(self, now_ms: int) -> Sequence[Frame]:
+        return ()
+
+
+def _data(entries: Sequence[Entry]) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "details": [_detail(entry) for entry in rows],
+            "instFamily": _family(listing),
+            "instId": listing.symbol,
+            "instType": listing.product,
+            "uly": _family(listing),
+        }
+        for listing, rows in groupby(entries, key=lambda entry: entry.listing)
+    ]
+
+
+def _detail(entry: Entry) -> Mapping[str, str]:
+    long = entry.side == LONG
+    # Some accounts run in one-way mode: then posSide says net, and only the order's side tells.
+    net = entry.event_ms % 5 == 0
+    return {
+        "bkLoss": "0",
+        "bkPx": plain(entry.price),
+        "ccy": "",
+        "posSide": "net" if net else "long" if long else "short",
+        "side": "sell" if long else "buy",
+        "sz": plain(entry.contracts),
+        "ts": str(entry.event_ms),
+    }
+
+
+def _family(listing: Listing) -> str:
+    return f"{listing.base}-{listing.quote}"
+
+
+def _instrument(listing: Listing) -> Mapping[str, str]:
+    return {
+        "instId": listing.symbol,
+        "instType": listing.product,
+        "instFamily": _family(listing),
+        "uly": _family(listing),
+        "ctVal": plain(listing.contract),
+        "ctMult": "1",
+        "ctValCcy": listing.quote if listing.inverse else listing.base,
+        "ctType": "inverse" if listing.inverse else "linear",
+        "settleCcy": listing.base if listing.inverse else listing.quote,
+        "tickSz": plain(listing.tick),
+        "lotSz": plain(listing.step),
+        "state": "live" if listing.trading else "suspend",
+    }

@@ -1,0 +1,65 @@
+"""`liqwatch simulate`: the venue servers alone, with the settings that point a collector at them."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+
+from ..clock import Clock
+from . import scenarios
+from .player import Simulator
+from .venue_server import Origins
+
+GRACE_SECONDS = 3.0  # between the first subscription and the first event, for the other venues to follow
+
+
+def toml(origins: Mapping[str, Origins]) -> str:
+    """A part of liqwatch.toml that sends every venue's addresses to the simulator."""
+    return "\n".join(line for venue, place in sorted(origins.items()) for line in _section(venue, place))
+
+
+def _section(venue: str, place: Origins) -> Iterator[str]:
+    yield f"[venues.{venue}]"
+    yield f'websocket_origin = "{place.websocket}"'
+    yield f'rest_origin = "{place.rest}"'
+    yield ""
+
+
+async def serve(
+    scenario: str,
+    seed: int = 1,
+    speed: float = 1.0,
+    ports: Mapping[str, tuple[int, int]] | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    stop: asyncio.Event | None = None,
+    answer: Callable[[str], None] | None = None,
+) -> None:
+    """Serves until `stop` is set. The settings go to `answer` (by default to `say`), progress to `say`.
+
+    The clients live in present time, so a higher `speed` squeezes the scenario; events carry the time they are sent.
+    The scenario begins soon after the first subscription. `ports`: websocket and REST port by venue.
+    """
+    stop = stop or asyncio.Event()
+    async with Simulator(scenarios.named(scenario, seed), seed, speed, Clock(), ports=ports) as simulator:
+        (answer or say)(toml(simulator.origins))
+        say(f"Waiting for the first subscription to play {scenario!r} at {speed:g} times its speed.")
+        playing = asyncio.create_task(_play(simulator, say))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                playing.result()
+                await stopping
+        finally:
+            playing.cancel()
+            stopping.cancel()
+            await asyncio.gather(playing, stopping, return_exceptions=True)
+
+
+async def _play(simulator: Simulator, say: Callable[[str], None]) -> None:
+    await simulator.until_subscribed()
+    await asyncio.sleep(GRACE_SECONDS)
+    say("Playing.")
+    await simulator.play()
+    books = simulator.books
+    longs, shorts = (books.usd(side) / 1_000_000 for side in ("long", "short"))
+    say(f"Played: {books.count():,} events sent, ${longs:,.2f} of longs and ${shorts:,.2f} of shorts; serving on.")
