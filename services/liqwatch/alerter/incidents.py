@@ -1,0 +1,246 @@
+"""The record of one crossing: opened, extended and closed by verdicts, with every attempt to tell it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from ..events import Attempt, Incident, LargestRecord, PartitionEvidence, Step, VenueCoverage, plain
+from ..settings import RuleSettings, window_name
+from ..totals import Sum
+from ..wire import LargestRecord as WireLargest
+from ..wire import micros, usd_text
+from .rules import Memory, Verdict
+from .text import Amount, Snapshot, compose
+
+KEPT_REMINDERS = 24  # older ones that were delivered leave the record; the log still has them until compaction
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the figures were when a verdict was given: the material of its evidence and its text."""
+
+    now_ms: int
+    total: Sum
+    evidence: tuple[PartitionEvidence, ...] = ()
+    coins: Sequence[Amount] = ()
+    venues: Sequence[Amount] = ()
+    coverage: tuple[VenueCoverage, ...] = ()
+    watched_since_ms: int | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+
+class Delivery(NamedTuple):
+    """One step that one target has to get. `about` names the target whose refusal is reported with it."""
+
+    incident_id: str
+    step_ms: int
+    target: str
+    about: str | None = None
+
+
+def tell(
+    rule: RuleSettings,
+    scope: str,
+    incident: Incident | None,
+    verdict: Verdict,
+    view: View,
+    *,
+    generation: int,
+    targets: tuple[str, ...],
+) -> Incident:
+    """The incident with the verdict added as its newest step; a new incident for `fired`."""
+    largest = _largest(view.total.largest(rule.side))
+    if incident is None:
+        opened_ms = view.now_ms
+        step = _step(rule, scope, verdict, view, targets, opened_ms, (verdict.usd, opened_ms), opened_ms)
+        return Incident(
+            incident_id=f"{rule.name}:{scope}:{opened_ms}",
+            rule=rule.name,
+            scope=scope,
+            side=rule.side,
+            window=window_name(rule.window),
+            severity=rule.severity,
+            generation=generation,
+            opened_ms=opened_ms,
+            peak_usd=usd_text(verdict.usd),
+            peak_at_ms=opened_ms,
+            largest=largest,
+            coverage=view.coverage,
+            steps=(step,),
+        )
+    at_ms = max(view.now_ms, incident.steps[-1].at_ms + 1)  # a step is known by its time
+    incident = with_peak(incident, verdict.usd, view.now_ms)
+    peak = (micros(incident.peak_usd), incident.peak_at_ms)
+    step = _step(rule, scope, verdict, view, targets, at_ms, peak, incident.opened_ms)
+    return incident.model_copy(
+        update={
+            "generation": generation,
+            "closed_ms": at_ms if verdict.kind == "cleared" else None,
+            "largest": _larger(incident.largest, largest),
+            "coverage": view.coverage,
+            "steps": (*_without_old_reminders(incident.steps), step),
+        }
+    )
+
+
+def close_unannounced(incident: Incident, reason: str, now_ms: int, generation: int) -> Incident:
+    """Closes an incident that no rule stands for any more; recorded, told to nobody."""
+    last = incident.steps[-1]
+    at_ms = max(now_ms, last.at_ms + 1)
+    step = Step(
+        kind="cleared",
+        at_ms=at_ms,
+        usd=last.usd,
+        threshold=last.threshold,
+        headline=f"Closed: {reason}.",
+        text=f"Closed without notice: {reason}. The figure is that of the last step.",
+    )
+    return incident.model_copy(update={"generation": generation, "closed_ms": at_ms, "steps": (*incident.steps, step)})
+
+
+def with_peak(incident: Incident, usd: int, now_ms: int) -> Incident:
+    """The incident, with a higher peak if this is one."""
+    if usd <= micros(incident.peak_usd):
+        return incident
+    return incident.model_copy(update={"peak_usd": usd_text(usd), "peak_at_ms": now_ms})
+
+
+def memory(incident: Incident) -> Memory:
+    """What the rule remembers of its scope, read back from the record."""
+    told = [Decimal(step.threshold) for step in incident.steps if step.kind in ("fired", "stepped_up")]
+    if incident.closed_ms is not None or not told:
+        return Memory()
+    return Memory(told=max(told), told_ms=incident.steps[-1].at_ms)
+
+
+def step_at(incident: Incident, step_ms: int) -> Step | None:
+    """The step of that time; None where it has left the record."""
+    return next((step for step in incident.steps if step.at_ms == step_ms), None)
+
+
+def attempts(step: Step, target: str, about: str | None) -> list[Attempt]:
+    """What was tried for one delivery, oldest first."""
+    return [attempt for attempt in step.attempts if attempt.target == target and attempt.about == about]
+
+
+def undelivered(
+    incident: Incident, holds: Callable[[str], bool], fallback: Callable[[str], str | None]
+) -> Iterator[Delivery]:
+    """Deliveries that are still to be made, in the order of the steps.
+
+    `holds`: a target that wants nothing resent after an unknown outcome. `fallback`: who is told that a target
+    refused.
+    """
+    for step in incident.steps:
+        for target in step.targets:
+            tried = attempts(step, target, None)
+            if _is_open(tried, holds(target)):
+                yield Delivery(incident.incident_id, step.at_ms, target)
+            elif tried[-1].outcome == "refused":
+                other = fallback(target)
+                if other is not None and _is_open(attempts(step, other, target), holds(other)):
+                    yield Delivery(incident.incident_id, step.at_ms, other, target)
+
+
+def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident:
+    """The incident with one more attempt. Earlier ones that surely sent nothing leave the record; numbers go on."""
+
+    def add(step: Step) -> Step:
+        kept = [
+            old
+            for old in step.attempts
+            if old.outcome != "not_sent" or (old.target, old.about) != (attempt.target, attempt.about)
+        ]
+        return step.model_copy(update={"attempts": (*kept, attempt)})
+
+    return _with_step(incident, step_ms, add)
+
+
+def with_outcome(incident: Incident, step_ms: int, done: Attempt) -> Incident:
+    """The incident with the attempt of the same target and number replaced by `done`."""
+
+    def replace(step: Step) -> Step:
+        name = (done.target, done.about, done.number)
+        kept = [done if (old.target, old.about, old.number) == name else old for old in step.attempts]
+        return step.model_copy(update={"attempts": tuple(kept)})
+
+    return _with_step(incident, step_ms, replace)
+
+
+def _with_step(incident: Incident, step_ms: int, change: Callable[[Step], Step]) -> Incident:
+    steps = tuple(change(step) if step.at_ms == step_ms else step for step in incident.steps)
+    return incident.model_copy(update={"steps": steps})
+
+
+def _is_open(tried: Sequence[Attempt], holds: bool) -> bool:
+    if not tried:
+        return True
+    if tried[-1].outcome == "unknown":
+        return not holds
+    return tried[-1].outcome not in ("accepted", "refused")
+
+
+def _step(
+    rule: RuleSettings,
+    scope: str,
+    verdict: Verdict,
+    view: View,
+    targets: tuple[str, ...],
+    at_ms: int,
+    peak: tuple[int, int],
+    opened_ms: int,
+) -> Step:
+    telling = compose(
+        Snapshot(
+            kind=verdict.kind,
+            scope=scope,
+            side=rule.side,
+            window=window_name(rule.window),
+            now_ms=view.now_ms,
+            threshold=verdict.threshold,
+            long=view.total.long,
+            short=view.total.short,
+            count=view.total.long_count + view.total.short_count,
+            coins=view.coins,
+            venues=view.venues,
+            largest=_largest(view.total.largest(rule.side)),
+            coverage=view.coverage,
+            watched_since_ms=view.watched_since_ms,
+            opened_ms=opened_ms,
+            peak=peak[0],
+            peak_at_ms=peak[1],
+            titles=view.titles,
+        )
+    )
+    return Step(
+        kind=verdict.kind,
+        at_ms=at_ms,
+        usd=usd_text(verdict.usd),
+        threshold=plain(verdict.threshold),
+        headline=telling.headline,
+        text=telling.text,
+        evidence=view.evidence,
+        targets=targets,
+    )
+
+
+def _without_old_reminders(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    reminders = [step for step in steps if step.kind == "reminded"]
+    old = {step.at_ms for step in reminders[:-KEPT_REMINDERS] if all(_is_told(step, target) for target in step.targets)}
+    return tuple(step for step in steps if step.at_ms not in old)
+
+
+def _is_told(step: Step, target: str) -> bool:
+    tried = attempts(step, target, None)
+    return bool(tried) and tried[-1].outcome == "accepted"
+
+
+def _largest(record: WireLargest | None) -> LargestRecord | None:
+    return None if record is None else LargestRecord.model_validate(record, from_attributes=True)
+
+
+def _larger(one: LargestRecord | None, other: LargestRecord | None) -> LargestRecord | None:
+    if one is None or other is None:
+        return one or other
+    return other if micros(other.notional_usd) > micros(one.notional_usd) else one

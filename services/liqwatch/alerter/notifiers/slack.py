@@ -1,0 +1,163 @@
+"""Slack: an incoming webhook, or a bot that can look whether a message has arrived."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from pydantic import SecretStr
+from typing_extensions import override
+
+from ...settings import TargetSettings
+from .base import (
+    Accepted,
+    HttpRequest,
+    Notice,
+    Notifier,
+    NotifierKind,
+    NotSent,
+    Outcome,
+    Rate,
+    Refused,
+    Response,
+    Unknown,
+    by_status,
+    escaped_headline,
+    escaped_message,
+    escaped_text,
+    one_line,
+    read_json,
+    retry_after,
+)
+
+ORIGIN = "https://slack.com"
+HEADER_LIMIT = 150
+SECTION_LIMIT = 3000
+TEXT_LIMIT = 3000
+EVENT_TYPE = "liqwatch_alert"
+_RATE = Rate(burst=4, every=timedelta(seconds=1))  # "1 per second per channel, short bursts"
+_LIMITED = ("ratelimited", "rate_limited")
+# "may have partly succeeded before the error": https://docs.slack.dev/reference/methods/chat.postMessage
+_UNCLEAR = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
+
+
+def escape(text: str) -> str:
+    """The three characters that Slack asks to be escaped, and no others."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def message(notice: Notice) -> dict[str, Any]:
+    """Blocks of plain text, in which Slack knows no markup, and the fallback for notifications."""
+    header = escaped_headline(notice, HEADER_LIMIT, escape)
+    text = escaped_text(notice, SECTION_LIMIT, escape)
+    return {
+        "text": escaped_message(notice, TEXT_LIMIT, escape),
+        "mrkdwn": False,
+        "blocks": [
+            {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": False}},
+            {"type": "section", "text": {"type": "plain_text", "text": text, "emoji": False}},
+        ],
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SlackWebhook(Notifier):
+    """An incoming webhook: no message id, no key, nothing to read back."""
+
+    url: SecretStr
+    rate: Rate = _RATE
+    key_holds: timedelta | None = None
+
+    @override
+    def render(self, notice: Notice) -> HttpRequest:
+        return HttpRequest(self.url, orjson.dumps(message(notice)), {"Content-Type": "application/json"})
+
+    @override
+    def judge(self, response: Response) -> Outcome:
+        return by_status(response, one_line(response.body.decode(errors="replace")))
+
+
+@dataclass(frozen=True, slots=True)
+class SlackBot(Notifier):
+    """chat.postMessage; the notice's id travels in the metadata and can be looked for in the channel."""
+
+    token: SecretStr
+    channel: str
+    origin: str = ORIGIN
+    rate: Rate = _RATE
+    key_holds: timedelta | None = None
+
+    @override
+    def render(self, notice: Notice) -> HttpRequest:
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice_id": notice.notice_id}}
+        body = message(notice) | {"channel": self.channel, "parse": "none", "link_names": False, "metadata": metadata}
+        return HttpRequest(
+            SecretStr(f"{self.origin}/api/chat.postMessage"),
+            orjson.dumps(body),
+            self._headers("application/json; charset=utf-8"),
+        )
+
+    @override
+    def judge(self, response: Response) -> Outcome:
+        answer = read_json(response)
+        if not 200 <= response.status < 300:
+            return by_status(response, one_line(answer.get("error", "")))
+        if answer.get("ok") is True:
+            ts = answer.get("ts")
+            return Accepted(ts if isinstance(ts, str) else None)
+        error = answer.get("error")
+        if not isinstance(error, str):
+            return Unknown("an answer that is not Slack's")
+        return _failed(one_line(error), response)
+
+    def search(self, notice: Notice) -> HttpRequest:
+        """Asks for the channel's latest messages since the notice was decided."""
+        query = {
+            "channel": self.channel,
+            "oldest": f"{(notice.at_ms - 60_000) / 1000:.6f}",
+            "limit": "200",
+            "include_all_metadata": "true",
+        }
+        return HttpRequest(
+            SecretStr(f"{self.origin}/api/conversations.history"),
+            urlencode(query).encode(),
+            self._headers("application/x-www-form-urlencoded"),
+        )
+
+    def found(self, notice: Notice, response: Response) -> Outcome:
+        """NotSent only where the whole stretch of the channel was seen without it."""
+        answer = read_json(response)
+        if response.status != 200 or answer.get("ok") is not True:
+            return Unknown(one_line(answer.get("error", f"status {response.status}")), retry_after(response))
+        for row in answer.get("messages", ()):
+            payload = (row.get("metadata") or {}).get("event_payload") or {}
+            if payload.get("notice_id") == notice.notice_id:
+                return Accepted(row.get("ts"))
+        if answer.get("has_more"):
+            return Unknown("more messages than could be looked through")
+        return NotSent("not found in the channel")
+
+    def _headers(self, content: str) -> dict[str, str]:
+        return {"Content-Type": content, "Authorization": f"Bearer {self.token.get_secret_value()}"}
+
+
+def _failed(error: str, response: Response) -> Outcome:
+    if error in _LIMITED:
+        return NotSent(error, retry_after(response))
+    if error in _UNCLEAR:
+        return Unknown(error)
+    return Refused(error)
+
+
+def build(settings: TargetSettings) -> Notifier:
+    if settings.url is not None:
+        return SlackWebhook(settings.url)
+    if settings.token is None or settings.channel is None:
+        raise ValueError("a slack target needs url, or token and channel")
+    return SlackBot(settings.token, settings.channel, (settings.api_origin or ORIGIN).rstrip("/"))
+
+
+NOTIFIER = NotifierKind(name="slack", docs="https://docs.slack.dev/reference/methods/chat.postMessage", build=build)

@@ -1,0 +1,238 @@
+"""What an alert says: a headline and a few lines, plain text, in the manner of a newsroom."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from ..events import LargestRecord, SideOrBoth, VenueCoverage
+from ..wire import micros
+from .rules import Kind
+
+DOLLAR = 1_000_000  # micro-dollars
+_WINDOW_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_PLURAL = {"long": "longs", "short": "shorts", "both": "positions"}
+_WATCHED_WHOLE = 0.9995  # what is shown as 100 %
+
+
+class Amount(NamedTuple):
+    """Micro-dollars of one coin or venue."""
+
+    name: str
+    usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a text is made of. USD in micro-dollars; times in milliseconds of the service's clock."""
+
+    kind: Kind
+    scope: str
+    side: SideOrBoth
+    window: str
+    now_ms: int
+    threshold: Decimal
+    long: int
+    short: int
+    count: int
+    coins: Sequence[Amount] = ()  # of the rule's side, largest first
+    venues: Sequence[Amount] = ()
+    largest: LargestRecord | None = None
+    coverage: Sequence[VenueCoverage] = ()  # of the venues that the scope can hold
+    watched_since_ms: int | None = None  # where watching began inside the window
+    opened_ms: int | None = None
+    peak: int = 0
+    peak_at_ms: int = 0
+    titles: Mapping[str, str] = field(default_factory=dict)  # venue -> as its own people write it
+
+    @property
+    def usd(self) -> int:
+        """Micro-dollars of the rule's side."""
+        return self.long if self.side == "long" else self.short if self.side == "short" else self.long + self.short
+
+
+class Telling(NamedTuple):
+    """A headline of one sentence, and the lines under it."""
+
+    headline: str
+    text: str
+
+
+def compose(snapshot: Snapshot) -> Telling:
+    """The words for one step of an incident. Amounts are cut, never rounded up: "at least $1.71B" stays true."""
+    lines = [_sides(snapshot)]
+    if snapshot.coins:
+        lines.append("Top coins: " + _list(snapshot.coins, name) + ".")
+    if snapshot.venues:
+        lines.append("Top venues: " + _list(snapshot.venues, lambda venue: _title(snapshot, venue)) + ".")
+    if snapshot.largest is not None:
+        lines.append(_largest(snapshot, snapshot.largest))
+    if snapshot.kind == "cleared" and snapshot.opened_ms is not None:
+        lasted = duration(snapshot.now_ms - snapshot.opened_ms)
+        peak = f"{_floor(snapshot)}{money(snapshot.peak)}"
+        lines.append(f"Peak: {peak} at {moment(snapshot.peak_at_ms)}; lasted {lasted}.")
+    lines.append(_coverage(snapshot))
+    lines.append(f"As of {moment(snapshot.now_ms)}.")
+    return Telling(_headline(snapshot), "\n".join(lines))
+
+
+def at_least(snapshot: Snapshot) -> bool:
+    """True where the figure is a floor: a feed is sampled or partial, or was not watched for the whole window."""
+    return not snapshot.coverage or any(
+        venue.completeness != "all" or venue.share < _WATCHED_WHOLE for venue in snapshot.coverage
+    )
+
+
+def money(usd: int) -> str:
+    """Micro-dollars as `$1.71B`, `$85.9M`, `$12,400`: three digits from a million on, cut off, not rounded."""
+    dollars = max(usd, 0) // DOLLAR
+    for suffix, power in (("T", 12), ("B", 9), ("M", 6)):
+        if dollars >= 10**power:
+            whole = dollars // 10**power
+            places = max(0, 3 - len(str(whole)))
+            part = dollars * 10**places // 10**power - whole * 10**places
+            return f"${whole}.{part:0{places}d}{suffix}" if places else f"${whole}{suffix}"
+    return f"${dollars:,}"
+
+
+def exact(usd: Decimal) -> str:
+    """A threshold as it was set: `$1.7B`, `$250M`, `$12,500`."""
+    for suffix, power in (("T", 12), ("B", 9), ("M", 6)):
+        if usd >= 10**power:
+            return f"${_plain(usd.scaleb(-power))}{suffix}"
+    return f"${_plain(usd)}" if usd != usd.to_integral_value() else f"${int(usd):,}"
+
+
+def moment(at_ms: int) -> str:
+    """`2026-01-30 04:43:10 UTC`."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(ms: int) -> str:
+    """`45 s`, `12 min`, `6 h 12 min`, `2 d 3 h`."""
+    seconds = max(ms, 0) // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if hours == 0:
+        return f"{minutes} min"
+    if days == 0:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} d {hours % 24} h" if hours % 24 else f"{days} d"
+
+
+def name(text: str) -> str:
+    """A symbol, coin or venue fit to be printed: letters, digits and `. _ : / -` only, 64 at most."""
+    kept = "".join(mark if mark.isalnum() or mark in "._:/-" else "?" for mark in text)
+    return kept if len(kept) <= 64 else kept[:63] + "…"
+
+
+def span_words(window: str) -> str:
+    """`24h` -> `24 hours`, `1h` -> `1 hour`."""
+    number, unit = window[:-1], _WINDOW_UNITS.get(window[-1:], "")
+    if not unit or not number.isdigit():
+        return name(window)
+    return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
+
+
+def _headline(snapshot: Snapshot) -> str:
+    amount, span = _amount(snapshot), span_words(snapshot.window)
+    what = f"{_floor(snapshot)}{amount} of {_subject(snapshot)} liquidated{_place(snapshot)} in {span}"
+    threshold = exact(snapshot.threshold)
+    match snapshot.kind:
+        case "fired":
+            line = f"{what}, past {threshold}."
+        case "stepped_up":
+            line = f"{what}, now past {threshold}."
+        case "reminded":
+            line = f"Still open past {threshold}: {what}."
+        case "cleared":
+            subject = f"{_subject(snapshot)} liquidated{_place(snapshot)} in {span}"
+            line = f"Cleared: {subject} back under {threshold}, now {_floor(snapshot)}{amount}."
+    return line[0].upper() + line[1:]
+
+
+def _amount(snapshot: Snapshot) -> str:
+    """The figure, exact where cutting it to three digits would put it below the threshold it has passed."""
+    usd, threshold = snapshot.usd, snapshot.threshold * DOLLAR
+    if snapshot.kind in ("fired", "stepped_up") and usd >= threshold and _shown(usd) < threshold:
+        return exact(Decimal(usd // DOLLAR))
+    return money(usd)
+
+
+def _shown(usd: int) -> int:
+    digits = len(str(usd // DOLLAR))
+    unit = DOLLAR * 10 ** (digits - 3) if digits > 6 else DOLLAR
+    return usd // unit * unit
+
+
+def _floor(snapshot: Snapshot) -> str:
+    return "at least " if at_least(snapshot) else ""
+
+
+def _subject(snapshot: Snapshot) -> str:
+    coin = next((part[5:] for part in snapshot.scope.split(",") if part.startswith("base=")), None)
+    return f"{name(coin)} {_PLURAL[snapshot.side]}" if coin else _PLURAL[snapshot.side]
+
+
+def _place(snapshot: Snapshot) -> str:
+    venue = next((part[6:] for part in snapshot.scope.split(",") if part.startswith("venue=")), None)
+    return f" on {_title(snapshot, venue)}" if venue else ""
+
+
+def _title(snapshot: Snapshot, venue: str) -> str:
+    return name(snapshot.titles.get(venue, venue))
+
+
+def _sides(snapshot: Snapshot) -> str:
+    total = snapshot.long + snapshot.short
+    if total == 0:
+        return "No liquidation orders in the window."
+    shares = f"Longs {money(snapshot.long)} ({_percent(snapshot.long / total)})"
+    shares += f", shorts {money(snapshot.short)} ({_percent(snapshot.short / total)})"
+    orders = "order" if snapshot.count == 1 else "orders"
+    return f"{shares}; {snapshot.count:,} liquidation {orders} reported."
+
+
+def _percent(share: float) -> str:
+    """One decimal, and never 0 or 100 unless it is."""
+    shown = min(max(share * 100, 0.1), 99.9) if 0 < share < 1 else share * 100
+    return f"{shown:.1f} %".replace(".0 %", " %")
+
+
+def _list(amounts: Sequence[Amount], show: Callable[[str], str]) -> str:
+    return ", ".join(f"{show(amount.name)} {money(amount.usd)}" for amount in amounts)
+
+
+def _largest(snapshot: Snapshot, record: LargestRecord) -> str:
+    where = f"{_title(snapshot, record.venue)} {name(record.symbol)}"
+    amount = money(micros(record.notional_usd))
+    return f"Largest {record.unit}: {where} {record.side}, {amount} at {moment(record.event_time_ms)}."
+
+
+def _coverage(snapshot: Snapshot) -> str:
+    venues = snapshot.coverage
+    if not venues:
+        return "Coverage: unknown, so the figure is a floor."
+    mean = sum(venue.share for venue in venues) / len(venues)
+    incomplete = [venue for venue in venues if venue.share < _WATCHED_WHOLE]
+    names = ", ".join(_title(snapshot, venue.venue) for venue in venues)
+    if incomplete:
+        parts = ", ".join(f"{_title(snapshot, venue.venue)} {_percent(venue.share)}" for venue in incomplete)
+        line = f"Coverage: watched {_percent(mean)} of the window: {parts}"
+        if len(incomplete) < len(venues):
+            line += f"; the rest of {names} in full"
+        if snapshot.watched_since_ms is not None:
+            line += f"; watching since {moment(snapshot.watched_since_ms)}"
+        line += "."
+    else:
+        line = f"Coverage: watched the whole window on {names}."
+    sampled = [_title(snapshot, venue.venue) for venue in venues if venue.completeness != "all"]
+    if sampled:
+        line += f" Not every order is published by {', '.join(sampled)}."
+    return line
+
+
+def _plain(value: Decimal) -> str:
+    return format(value.normalize(), "f")
