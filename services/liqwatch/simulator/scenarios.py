@@ -31,7 +31,9 @@ _VENUES = {"bybit": 38, "binance": 24, "okx": 16, "htx": 6, "bitget": 10, "gate"
 
 
 def named(name: str, seed: int = 1, orders: int | None = None) -> Scenario:
-    """The scenario `name`, of about `orders` orders. Raises `KeyError` for an unknown one; `NAMES` has them all."""
+    """The scenario `name`, of about `orders` orders. Raises `ValueError` for an unknown one; `NAMES` has them all."""
+    if name not in _SCENARIOS:
+        raise ValueError(f"unknown scenario {name!r}; known are {', '.join(NAMES)}")
     make, about = _SCENARIOS[name]
     made, lasts_ms = make(f"{name} {seed}", orders)
     return Scenario(name, about, tuple(by_time(made)), lasts_ms)

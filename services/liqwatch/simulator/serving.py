@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 
+import structlog
+
 from ..clock import Clock
 from . import scenarios
 from .player import Simulator
@@ -31,18 +33,17 @@ async def serve(
     *,
     say: Callable[[str], None] = print,
     stop: asyncio.Event | None = None,
-    answer: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until `stop` is set. The settings go to `answer` (by default to `say`), progress to `say`.
+    """Serves until `stop` is set. The settings go to `say`, progress to the log.
 
     The clients live in present time, so a higher `speed` squeezes the scenario; events carry the time they are sent.
     The scenario begins soon after the first subscription. `ports`: websocket and REST port by venue.
+    Raises `ValueError` for an unknown scenario.
     """
     stop = stop or asyncio.Event()
     async with Simulator(scenarios.named(scenario, seed), seed, speed, Clock(), ports=ports) as simulator:
-        (answer or say)(toml(simulator.origins))
-        say(f"Waiting for the first subscription to play {scenario!r} at {speed:g} times its speed.")
-        playing = asyncio.create_task(_play(simulator, say))
+        say(toml(simulator.origins))
+        playing = asyncio.create_task(_play(simulator))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -55,11 +56,18 @@ async def serve(
             await asyncio.gather(playing, stopping, return_exceptions=True)
 
 
-async def _play(simulator: Simulator, say: Callable[[str], None]) -> None:
+async def _play(simulator: Simulator) -> None:
+    log = structlog.get_logger("simulator")
+    log.info("waiting for the first subscription", scenario=simulator.scenario.name, speed=simulator.speed)
     await simulator.until_subscribed()
     await asyncio.sleep(GRACE_SECONDS)
-    say("Playing.")
+    log.info("playing", orders=len(simulator.scenario.orders))
     await simulator.play()
     books = simulator.books
-    longs, shorts = (books.usd(side) / 1_000_000 for side in ("long", "short"))
-    say(f"Played: {books.count():,} events sent, ${longs:,.2f} of longs and ${shorts:,.2f} of shorts; serving on.")
+    log.info(
+        "played, serving on",
+        events=books.count(),
+        long_usd=books.usd("long") / 1_000_000,
+        short_usd=books.usd("short") / 1_000_000,
+        missed=books.missed.of().count,
+    )
