@@ -31,13 +31,14 @@ check-static: setup ## format, lint, types, import contracts
 	@$(BIN)/ruff check $(PYTHON_FOLDERS)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/liqwatch schemas --out schemas --check
 
 fmt: setup ## format, and mend what the linter can
 	@$(BIN)/ruff check --fix-only --quiet $(PYTHON_FOLDERS)
 	@$(BIN)/ruff format $(PYTHON_FOLDERS)
 
 schemas: setup ## write the contracts of the topics to schemas/
-	@$(BIN)/liqwatch schemas schemas
+	@$(BIN)/liqwatch schemas --out schemas
 
 dashboards: setup ## write the Grafana dashboards to deploy/grafana/dashboards/
 	@$(BIN)/python -m deploy.grafana.build

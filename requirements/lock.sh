@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml into the hashed locks: run (the program), dev (with its tests and tools), installer (uv).
+# Resolves pyproject.toml into the hashed locks: run (the program), dev (with its tests and tools), installer (what installs them).
 # Call it through `make lock`; `make lock ARGS=--upgrade` takes newer versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
