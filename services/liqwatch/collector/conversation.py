@@ -1,0 +1,155 @@
+"""What one socket has said so far and what that means: acknowledged, delivering, refused, silent. No I/O, no clock."""
+
+from collections.abc import Callable, Sequence
+
+from ..venues.base import Frame, FrameKind, Received, Session, Venue
+from .failures import Failure
+from .gunzip import gunzip
+from .intake import Intake
+from .meter import Meter
+from .watch import Limits, Rejections, Watch
+
+
+class Conversation:
+    """`hear` every frame, `look` now and then. `over` is set when the socket has to end; `changed` tells each turn.
+
+    `acknowledged` stays true once it was: a new listing asked for later does not take back what is delivered.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        session: Session,
+        intake: Intake,
+        meter: Meter,
+        limits: Limits,
+        changed: Callable[[], None],
+        *,
+        gzipped: bool = False,
+    ) -> None:
+        self.state = "connecting"
+        self.detail = ""
+        self.acknowledged = False
+        self.useful = False  # worth the connect: it delivered, or lived on for a while
+        self.over: Failure | None = None
+        self.session = session
+        self.meter = meter
+        self._venue, self._intake, self._limits, self._changed = venue, intake, limits, changed
+        self._gzipped = gzipped
+        self._rejections = Rejections()
+        self._delivered = False
+        self._acknowledged_at = 0.0
+        self._last_ms = self._last_control_ms = self._last_good_ms = self._asked_ms = 0
+        self._watch = Watch.begin(0.0, 0.0, None, 0.0)
+
+    def begin(self, now: float, at_ms: int) -> Sequence[Frame]:
+        """The socket is connected; returns what to send first."""
+        control = self._venue.control_limit
+        self._watch = Watch.begin(
+            now,
+            self._venue.silence_limit.total_seconds(),
+            control.total_seconds() if control is not None else None,
+            self._limits.acknowledge,
+        )
+        self._last_ms = self._asked_ms = at_ms
+        self._turn("connected")
+        return self.session.opening_frames()
+
+    def hear(self, raw: Frame, now: float, at_ms: int) -> Sequence[Frame]:
+        """Takes one frame; returns what to answer at once."""
+        watch = self._watch
+        watch.last_frame = now
+        self._last_ms = self.meter.last_frame_ms = at_ms
+        frame = raw
+        try:
+            if self._gzipped and isinstance(raw, bytes):
+                frame = gunzip(raw)
+            received = self.session.receive(frame, at_ms)
+        except ValueError as error:  # not gzip
+            received = Received(FrameKind.REJECTED, error=str(error))
+        except Exception as error:  # a session has no business raising, but must not cost the socket
+            received = Received(FrameKind.REJECTED, error=self._intake.complain(error))
+        kind = received.kind
+        if kind is FrameKind.CONTROL:
+            watch.last_control, self._last_control_ms = now, at_ms
+            if not self._delivered:
+                self._delivers()
+        elif kind is FrameKind.DATA:
+            self._intake.take(self.session, self.meter, frame, received, at_ms)
+            self._rejections.note(False)
+            self._last_good_ms = at_ms
+            if not self._delivered:
+                self._delivers()
+        elif kind is FrameKind.REJECTED:
+            if self._intake.take(self.session, self.meter, frame, received, at_ms):
+                self._reject()
+        elif kind is FrameKind.REFUSED:
+            self._refused(received)
+        if watch.asked is not None and self.session.acknowledged:
+            self._hear_yes(now, at_ms)
+        return received.replies
+
+    def look(self, now: float, at_ms: int) -> None:
+        """Is anything overdue?"""
+        watch = self._watch
+        if watch.asked is None and not self.session.acknowledged:
+            watch.asked, self._asked_ms = now, at_ms
+        late = watch.late(now)
+        if late == "silent":
+            self._fail(late, f"no frame for {watch.silence:.0f} s")
+        elif late == "control_silent":
+            self._fail(late, f"its control channel was silent for {watch.control or 0:.0f} s")
+        elif late == "refused":
+            self._fail(late, self.detail or f"subscription not acknowledged within {watch.acknowledge:.0f} s")
+        elif not self.useful and self.acknowledged and now - self._acknowledged_at > self._limits.useful:
+            self.useful = True
+            self._changed()
+
+    def alive_until(self, reason: str, now_ms: int) -> int | None:
+        """Until when the socket can be said to have delivered; None if it never was acknowledged."""
+        if not self.acknowledged:
+            return None
+        proof = {
+            "silent": self._last_ms,
+            "control_silent": self._last_control_ms,
+            "refused": self._asked_ms,
+            "rejected_frames": self._last_good_ms,
+        }
+        return proof.get(reason, now_ms)
+
+    def unreadable(self, detail: str, at_ms: int) -> None:
+        """The library could not even give us the frame."""
+        self._intake.reject(self.meter.feed, b"", detail, at_ms)
+
+    def _hear_yes(self, now: float, at_ms: int) -> None:
+        self._watch.asked = None
+        if not self.acknowledged:
+            self.acknowledged = True
+            self.detail = ""
+            self._acknowledged_at = self._watch.last_control = now
+            self._last_control_ms = self._last_good_ms = at_ms
+            self._turn("delivering" if self._delivered else "acknowledged")
+
+    def _delivers(self) -> None:
+        self._delivered = self.useful = True
+        self._turn("delivering" if self.acknowledged else self.state)
+
+    def _refused(self, received: Received) -> None:
+        self._intake.refused(received.error)
+        if not received.replies and not self.session.acknowledged:
+            self.detail = f"refused: {(received.error or 'without a reason')[:200]}"
+            if not self.acknowledged:
+                self._turn("refused")
+
+    def _reject(self) -> None:
+        self._rejections.note(True)
+        if self._rejections.too_many and self.over is None:
+            self._fail("rejected_frames", "most of its frames cannot be read", self._limits.rejected_wait)
+
+    def _fail(self, reason: str, detail: str, wait: float = 0.0) -> None:
+        self.over = self.over or Failure(reason, detail, wait)
+        self._changed()
+
+    def _turn(self, state: str) -> None:
+        self.state = state
+        self._changed()

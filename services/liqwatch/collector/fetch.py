@@ -1,0 +1,60 @@
+"""Reads one public instrument list over HTTP: all its pages, bounded in size, number and time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from ..venues.base import InstrumentList, Venue
+from .addresses import moved, proxy_for
+from .failures import Failure, classify, turned_away
+
+LARGEST_PAGE = 32 * 1024 * 1024
+MOST_PAGES = 50
+_PAGE_SECONDS = 20.0
+
+
+class ListFailed(Exception):
+    """A list could not be read; the text is for people."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.wait = failure.wait
+
+
+async def fetch_list(
+    http: aiohttp.ClientSession, venue: Venue, listed: InstrumentList, origin: str | None
+) -> dict[str, Mapping[str, Any]]:
+    """The venue's own objects by symbol. Raises `ListFailed`."""
+    objects: dict[str, Mapping[str, Any]] = {}
+    url: str | None = listed.url
+    seen: set[str] = set()
+    while url is not None:
+        if url in seen or len(seen) == MOST_PAGES:
+            raise ListFailed(Failure("error", f"its pages do not end (more than {len(seen)})"))
+        seen.add(url)
+        try:
+            body = await _fetch(http, moved(url, origin))
+            page = venue.read_instruments(listed, body)
+        except ValueError as error:  # not what the documentation promises
+            raise ListFailed(Failure("error", f"not readable: {str(error)[:200]}")) from error
+        except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
+            raise ListFailed(classify(error)) from error
+        objects.update(page.objects)
+        url = page.next_url
+    if not objects:
+        raise ListFailed(Failure("error", "it is empty"))
+    return objects
+
+
+async def _fetch(http: aiohttp.ClientSession, url: str) -> bytes:
+    timeout = aiohttp.ClientTimeout(total=_PAGE_SECONDS, sock_connect=_PAGE_SECONDS / 2)
+    async with http.get(url, timeout=timeout, proxy=proxy_for(url)) as response:
+        if response.status != 200:
+            raise ListFailed(turned_away(response.status, response.headers.get("Retry-After")))
+        body = bytearray()
+        async for chunk in response.content.iter_chunked(1 << 16):
+            body += chunk
+            if len(body) > LARGEST_PAGE:
+                raise ListFailed(Failure("error", f"larger than {LARGEST_PAGE >> 20} MiB"))
+        return bytes(body)

@@ -1,0 +1,236 @@
+"""All sockets of one venue: which symbol is on which, is the venue watched, what to say when it goes and comes back."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import aiohttp
+import structlog
+
+from ..clock import Clock
+from ..metrics import STATES, CollectorMetrics
+from ..settings import Settings, VenueSettings
+from ..supervise import Budget, Outage
+from ..venues.base import Feed, Venue
+from .addresses import moved
+from .connection import Connection
+from .coverage import CoverageTracker
+from .instruments import InstrumentTable
+from .intake import Intake
+from .meter import FeedState, Meter
+from .publisher import Publisher
+from .socket import Ended
+from .watch import LIMITS, Limits
+
+_WORST_FIRST = ("down", "refused", "silent", "connecting", "connected", "acknowledged", "delivering")
+_LEAST_TICK = 0.2  # seconds
+
+
+class VenueCollector:
+    """`run` ends only by cancellation; afterwards the venue counts as not watched."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        http: aiohttp.ClientSession,
+        publisher: Publisher,
+        settings: Settings,
+        clock: Clock,
+        metrics: CollectorMetrics,
+        limits: Limits = LIMITS,
+    ) -> None:
+        own = settings.venues.get(venue.name, VenueSettings())
+        collector = settings.collector
+        self.name = venue.name
+        self._venue, self._clock, self._metrics, self._limits = venue, clock, metrics, limits
+        self._origin = own.websocket_origin
+        self._coverage_every = max(_LEAST_TICK, collector.coverage_every.total_seconds() / clock.speed)
+        self._meters = {feed.name: Meter(feed.name) for feed in venue.feeds}
+        self._connections: list[Connection] = []
+        self._joining: set[Connection] = set()  # opened for new listings, not acknowledged yet
+        self._running: dict[Connection, asyncio.Task[None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._log = structlog.get_logger("collector").bind(venue=venue.name)
+        self._outage = Outage("venue", self._log)
+        self._greeted = False
+        self._budget = Budget(venue.connects, venue.connects_per.total_seconds())
+        self._table = InstrumentTable(
+            venue,
+            http,
+            own.rest_origin,
+            collector.refresh_instruments.total_seconds(),
+            collector.usd_currencies,
+            metrics,
+            limits,
+            self._refreshed,
+        )
+        self._intake = Intake(
+            venue, collector.collector, publisher, self._table, metrics, clock, hold_seconds=limits.hold
+        )
+        gap = metrics.gap.labels(venue.name).inc
+        self._tracker = CoverageTracker(venue, collector.collector, clock, publisher.coverage, gap, time.monotonic)
+
+    @property
+    def watched(self) -> bool:
+        """Every feed is connected, acknowledged and alive, and every event of it can be understood."""
+        return self._tracker.watching
+
+    @property
+    def acknowledged(self) -> bool:
+        """At least one socket brings what it was asked for."""
+        return any(connection.alive for connection in self._connections)
+
+    async def run(self) -> None:
+        """Reads the instruments, opens what they call for, and keeps it open."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._table.run(), name=f"instruments {self.name}")
+                self._tasks.create_task(self._tick(), name=f"tick {self.name}")
+        finally:
+            self._tasks = None
+            self._connections.clear()
+            self._running.clear()
+            self._joining.clear()
+            self._tracker.end("collector: stopped")
+            self._show()
+
+    def trouble(self) -> str:
+        """What is wrong, in a few words; empty where nothing is."""
+        if self._table.failing and not self._table.complete:
+            return f"instrument list: {self._table.trouble()}"
+        return next((one.detail for one in self._connections if not one.alive and one.detail), "")
+
+    def states(self) -> list[FeedState]:
+        """One per feed: the worst of its sockets."""
+        return [self._feed_state(feed) for feed in self._venue.feeds]
+
+    # What the connections tell (connection.Listener).
+
+    def alive(self, connection: Connection) -> None:
+        self._joining.discard(connection)
+        self._judge()
+
+    def down(self, connection: Connection, ended: Ended, retry_seconds: float) -> None:
+        self._joining.discard(connection)
+        feed, failure = connection.feed.name, ended.failure
+        self._tracker.end(f"{feed}: {failure.reason}", ended.alive_until_ms)
+        self._outage.down(failure.detail, feed=feed, retry_seconds=round(retry_seconds, 1))
+        self._show()
+
+    def _judge(self) -> None:
+        counted = [one for one in self._connections if one not in self._joining]
+        if self._table.complete and counted and all(one.alive for one in counted):
+            self._tracker.begin()
+        self._show()
+
+    # What the instrument lists call for.
+
+    def _refreshed(self) -> None:
+        table = self._table
+        if not table.complete:
+            self._outage.down(f"instrument list: {table.trouble()}", retry_seconds=round(table.retry_in or 0, 1))
+        if table.usable:
+            for feed in self._venue.feeds:
+                self._arrange(feed)
+        self._intake.settle(complete=not table.failing)
+        self._judge()
+
+    def _arrange(self, feed: Feed) -> None:
+        mine = [one for one in self._connections if one.feed is feed]
+        if feed.symbols_per_socket is None:
+            if not mine:
+                self._open(feed, ())
+            return
+        listed = [
+            symbol for symbol, known in self._table.known.items() if known.trading and known.feed in (None, feed.name)
+        ]
+        carried = {symbol for one in mine for symbol in one.symbols}
+        gone = sorted(carried - set(listed))
+        new = sorted(set(listed) - carried)
+        if gone:
+            for one in mine:
+                one.drop(gone)
+                if not one.symbols:  # nothing left to carry; an empty list would mean a wildcard
+                    self._connections.remove(one)
+                    self._joining.discard(one)
+                    self._running.pop(one).cancel()
+            mine = [one for one in mine if one.symbols]
+        if new and mine:
+            self._log.info("new listings", feed=feed.name, symbols=new[:20], number=len(new))
+        for one in mine:
+            room = feed.symbols_per_socket - len(one.symbols)
+            if room > 0 and new:
+                one.add(new[:room])
+                new = new[room:]
+        for start in range(0, len(new), feed.symbols_per_socket):
+            self._open(feed, new[start : start + feed.symbols_per_socket], joining=bool(mine))
+
+    def _open(self, feed: Feed, symbols: Sequence[str], *, joining: bool = False) -> None:
+        if self._tasks is None:
+            return
+        reconnects = self._metrics.reconnects
+        connection = Connection(
+            self._venue,
+            feed,
+            moved(feed.url, self._origin, websocket=True),
+            symbols,
+            self._table.known,
+            intake=self._intake,
+            meter=self._meters[feed.name],
+            budget=self._budget,
+            listener=self,
+            count=lambda reason: reconnects.labels(self.name, reason).inc(),
+            clock=self._clock,
+            limits=self._limits,
+        )
+        self._connections.append(connection)
+        if joining:
+            self._joining.add(connection)
+        task = self._tasks.create_task(connection.run(), name=f"connection {self.name} {feed.name}")
+        self._running[connection] = task
+
+    # What is shown.
+
+    async def _tick(self) -> None:
+        written = time.monotonic()
+        while True:
+            await asyncio.sleep(min(1.0, self._coverage_every))
+            write = time.monotonic() - written >= self._coverage_every * 0.9
+            if write:
+                written = time.monotonic()
+            self._tracker.tick(write=write)
+            self._judge()
+            watched_for = self._tracker.watched_for
+            if watched_for >= self._limits.settled:
+                self._outage.up(ago=watched_for)
+            if self.watched and not self._greeted:
+                self._greeted = True
+                self._log.info("watching", sockets=len(self._connections), instruments=len(self._table.known))
+
+    def _show(self) -> None:
+        metrics, name = self._metrics, self.name
+        metrics.connected.labels(name).set(self.watched)
+        worst = min((state.state for state in self.states()), key=_WORST_FIRST.index)
+        for state in STATES:
+            metrics.state.labels(name, state).set(state == worst)
+        for gauge, times in (
+            (metrics.last_frame, [meter.last_frame_ms for meter in self._meters.values()]),
+            (metrics.last_event, [meter.last_event_ms for meter in self._meters.values()]),
+        ):
+            gauge.labels(name).set(max((at for at in times if at is not None), default=0) / 1000)
+
+    def _feed_state(self, feed: Feed) -> FeedState:
+        meter = self._meters[feed.name]
+        mine = [one for one in self._connections if one.feed is feed]
+        if mine:
+            worst = min(mine, key=lambda one: _WORST_FIRST.index(one.state))
+            state, detail, retry_at = worst.state, worst.detail, worst.retry_at_ms
+            if not detail and not self._table.complete:
+                detail = self.trouble()
+        else:
+            detail = self.trouble()
+            state = "down" if detail else "connecting"
+            retry_at = self._table.retry_at_ms(self._clock)
+        return FeedState(
+            self.name, feed.name, state, detail, retry_at, meter.last_frame_ms, meter.last_event_ms, meter.events
+        )
