@@ -123,6 +123,7 @@ class VenueServer:
             await socket.close(1001, "going away")
             return
         self._sockets[socket] = conversation
+        self._changed.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 beats = [tasks.create_task(self._heartbeat(socket, conversation)), tasks.create_task(self._cut(socket))]
@@ -208,9 +209,10 @@ class VenueServer:
             return
         reached: dict[int, bool] = {}  # entry by place in the list: True if every receiver cuts off fractions
         async with self._undisturbed:
+            now_ms = self._clock.now_ms()
             for socket, conversation in [] if self.trouble.silent else list(self._sockets.items()):
                 wanted = {place: entry for place, entry in enumerate(entries) if conversation.carries(entry.listing)}
-                frames = conversation.push(list(wanted.values()), self._clock.now_ms()) if wanted else []
+                frames = conversation.push(list(wanted.values()), now_ms) if wanted else []
                 if wanted and await self._send(socket, frames):
                     for place in wanted:
                         reached[place] = reached.get(place, True) and conversation.whole_contracts
