@@ -316,6 +316,12 @@ PIPELINE = Row(
             ),
         ),
         Panel(
+            "Added to the window",
+            "Events per second that the aggregators count. While they rebuild it is far above what arrives.",
+            "cps",
+            (Query(f"sum by (job) ({rate('liqwatch_aggregator_events_total')})", "{{job}}"),),
+        ),
+        Panel(
             "Removed before it was read",
             "Records that retention took away before a service had read them: it was down, or behind, for too long.",
             "short",

@@ -1,0 +1,129 @@
+"""The Grafana dashboards are what the program builds, show only metrics that exist, and explain every panel."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from deploy.grafana import build
+from liqwatch.metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics
+from tests.support.repository import ROOT
+
+FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
+FILES = sorted(FOLDER.glob("*.json"))
+METRIC = re.compile(r"\b(?:liqwatch|process)_[a-z_]+")
+NOT_SHOWN = {"process_virtual_memory_bytes", "process_start_time_seconds", "process_open_fds", "process_max_fds"}
+
+
+def known_metrics() -> set[str]:
+    """Names of the series that the services expose."""
+    registry = CollectorRegistry()
+    ServiceMetrics(registry, "run")
+    CollectorMetrics(registry, ["binance"])
+    AggregatorMetrics(registry, ["24h"]).lag.labels("0")
+    AlerterMetrics(registry, ["console"], ["longs-24h"])
+    ProcessCollector(registry=registry)
+    return {sample.name for family in registry.collect() for sample in family.samples}
+
+
+def panels(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for panel in document["panels"] if panel["type"] != "row"]
+
+
+def expressions(document: dict[str, Any]) -> list[str]:
+    return [target["expr"] for panel in panels(document) for target in panel["targets"]]
+
+
+def mistakes(document: dict[str, Any]) -> Iterator[str]:
+    """What a reader of the dashboard would trip over."""
+    known = known_metrics()
+    for panel in panels(document):
+        title = panel.get("title") or "a panel without a title"
+        for part in ("title", "description"):
+            if not panel.get(part):
+                yield f"{title}: no {part}"
+        if not panel["fieldConfig"]["defaults"].get("unit"):
+            yield f"{title}: no unit"
+        for holder in (panel, *panel["targets"]):
+            if holder.get("datasource", {}).get("uid") != "${datasource}":
+                yield f"{title}: its datasource cannot be chosen"
+        for target in panel["targets"]:
+            expression = target["expr"]
+            yield from (f"{title}: no metric is called {name}" for name in set(METRIC.findall(expression)) - known)
+            if expression.count('job=~"$job",instance=~"$instance"') != len(METRIC.findall(expression)):
+                yield f"{title}: not narrowed to the chosen jobs and instances"
+            if re.search(r"\[(?!\$__rate_interval)", expression):
+                yield f"{title}: a range that does not follow the zoom"
+    titles = [panel["title"] for panel in panels(document)]
+    yield from (f"{title}: twice" for title in titles if titles.count(title) > 1)
+
+
+def test_the_committed_dashboards_are_those_that_are_built() -> None:
+    committed = {path.name: path.read_text() for path in FILES}
+    assert build.generate() == committed, "run `make dashboards` and commit deploy/grafana/dashboards/"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_dashboard_can_be_read(path: Any) -> None:
+    assert [] == list(mistakes(json.loads(path.read_text())))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_dashboard_has_no_field_that_grafana_does_not_know(path: Any) -> None:
+    document = json.loads(path.read_text())
+    again = json.loads(json.dumps(Dashboard.from_json(document), cls=JSONEncoder))  # drops what it does not know
+    assert document == again
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (lambda panel: panel.update(description=""), "no description"),
+        (lambda panel: panel["fieldConfig"]["defaults"].pop("unit"), "no unit"),
+        (lambda panel: panel.update(datasource={"type": "prometheus", "uid": "mine"}), "cannot be chosen"),
+        (lambda panel: panel["targets"][0].update(expr="sum(liqwatch_gone_total)"), "no metric is called"),
+        (lambda panel: panel["targets"][0].update(expr="sum(liqwatch_log_up)"), "not narrowed"),
+        (lambda panel: panel["targets"][0].update(expr="rate(up[5m])"), "does not follow"),
+    ],
+)
+def test_a_spoilt_panel_is_not_let_through(spoil: Any, found: str) -> None:
+    document = json.loads(FILES[0].read_text())
+    spoil(panels(document)[0])
+    assert any(found in mistake for mistake in mistakes(document))
+
+
+def test_every_metric_that_a_service_exposes_is_on_a_dashboard() -> None:
+    shown = {
+        name for path in FILES for text in expressions(json.loads(path.read_text())) for name in METRIC.findall(text)
+    }
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in known_metrics() if not name.endswith("_created")}
+    assert families - NOT_SHOWN == {re.sub(r"_bucket$", "", name) for name in shown}
+
+
+def test_the_thresholds_of_the_default_rules_are_lines_in_their_graphs() -> None:
+    document = json.loads((FOLDER / "liqwatch.json").read_text())
+    steps = {
+        p["title"]: [s["value"] for s in p["fieldConfig"]["defaults"]["thresholds"]["steps"]] for p in panels(document)
+    }
+    for rule in (rule for rule in build.default_settings().rules if rule.scope == "all"):
+        drawn = next(values for title, values in steps.items() if title.endswith(f": {rule.name}"))
+        assert [None, float(rule.clear_level), *map(float, rule.thresholds)] == drawn
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads((FOLDER / "liqwatch.json").read_text())["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells

@@ -1,0 +1,78 @@
+"""What may not be in the repository, and what may not be missing from it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from liqwatch import venues
+from tests.support.repository import ROOT, files
+
+RECORDINGS = ROOT / "tests" / "data" / "venues"
+# Where packages come from is up to the machine that installs them. (Put together here, so as not to be found here.)
+HOSTS = tuple(
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("maven", "org"),
+        ("repo", "maven", "apache", "org"),
+        ("crates", "io"),
+        ("proxy", "golang", "org"),
+        ("deb", "debian", "org"),
+        ("docker", "io"),
+    )
+)
+SECRETS = ("-----BEGIN " + "PRIVATE KEY", "xoxb-" + "1", "hooks.slack.com/services/T" + "0")
+LARGEST = 2_000_000  # bytes
+
+
+def told(text: str, words: tuple[str, ...]) -> list[str]:
+    lower = text.lower()
+    return [word for word in words if word.lower() in lower]
+
+
+def texts() -> list[tuple[Path, str]]:
+    found = []
+    for path in files():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            found.append((path, content.decode("utf-8")))
+    return found
+
+
+def test_no_file_names_a_package_registry() -> None:
+    assert {} == {str(path.relative_to(ROOT)): hosts for path, text in texts() if (hosts := told(text, HOSTS))}
+
+
+def test_no_file_holds_a_secret() -> None:
+    assert {} == {str(path.relative_to(ROOT)): found for path, text in texts() if (found := told(text, SECRETS))}
+
+
+def test_a_registry_that_is_named_is_seen() -> None:
+    assert told(f"--index-url https://{HOSTS[0]}/simple", HOSTS)
+
+
+def test_no_file_is_large() -> None:
+    assert [] == [str(path.relative_to(ROOT)) for path in files() if path.stat().st_size > LARGEST]
+
+
+def test_every_venue_has_its_recording_and_every_recording_its_venue() -> None:
+    assert sorted(venues.discover()) == sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/data/**/*.jsonl")), ids=lambda path: path.stem)
+def test_a_recording_is_an_object_a_line(path: Path) -> None:
+    assert all(isinstance(json.loads(line), dict) for line in path.read_text().splitlines() if line)
+
+
+@pytest.mark.parametrize("name", [".ci/run", "requirements/install.sh", "requirements/lock.sh"])
+def test_a_script_can_be_run_and_is_valid_shell(name: str) -> None:
+    path = ROOT / name
+    assert os.access(path, os.X_OK)
+    assert path.read_text().startswith("#!/usr/bin/env bash\n")
+    subprocess.run(["bash", "-n", path], check=True)
