@@ -17,3 +17,8 @@ class Trouble:
     rest_status: int | None = None  # answers every REST request so
     rest_body: bytes | None = None  # … or with this text, status 200
     ignore_pongs: bool = False  # takes the client's answers for missing
+
+    def retry_after(self) -> dict[str, str]:
+        """The header of a refusal."""
+        seconds = self.retry_after_seconds
+        return {} if seconds is None else {"Retry-After": str(seconds)}

@@ -8,9 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import orjson
 import structlog
-from aiohttp import web
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -20,9 +18,9 @@ from .books import Books
 from .dialects.base import Conversation, Dialect, Frame, HangUp
 from .listings import Listing
 from .orders import Entry
+from .rest_server import HOST, RestServer
 from .trouble import Trouble
 
-HOST = "127.0.0.1"
 SEND_TIMEOUT = 5.0  # a reader that is slower than this is closed
 REMEMBERED = 50  # pushes kept for replays
 
@@ -46,7 +44,7 @@ class VenueServer:
         self.listings = listings
         self.trouble = trouble
         self.connections_made = 0
-        self.rest_requests: list[str] = []
+        self.rest = RestServer(dialect, trouble)
         self._books = books
         self._clock = clock
         self._second = second
@@ -56,7 +54,6 @@ class VenueServer:
         self._changed = asyncio.Event()
         self._undisturbed = asyncio.Lock()  # no socket is closed in the middle of a push: the books stay exact
         self._server: Server | None = None
-        self._runner: web.AppRunner | None = None
         self._log = structlog.get_logger("simulator")
 
     async def start(self, websocket_port: int = 0, rest_port: int = 0) -> Origins:
@@ -72,45 +69,21 @@ class VenueServer:
             close_timeout=1,
             server_header=None,
         )
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, HOST, rest_port)
-        await site.start()
         websocket = next(iter(self._server.sockets)).getsockname()[1]
-        rest = self._runner.addresses[0][1]
-        return Origins(f"ws://{HOST}:{websocket}", f"http://{HOST}:{rest}")
+        return Origins(f"ws://{HOST}:{websocket}", await self.rest.start(rest_port))
 
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    # REST
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        self.rest_requests.append(request.path_qs)
-        trouble = self.trouble
-        if trouble.rest_status is not None:
-            return web.Response(status=trouble.rest_status, text="{}", headers=_retry_after(trouble))
-        if trouble.rest_body is not None:
-            return web.Response(body=trouble.rest_body, content_type="application/json")
-        answer = self.dialect.rest(request.path, dict(request.query))
-        if answer is None:
-            return web.Response(status=404, text="{}")
-        return web.Response(status=answer.status, body=orjson.dumps(answer.body), content_type="application/json")
-
-    # websocket
+        await self.rest.stop()
 
     def _shake_hands(self, connection: ServerConnection, request: Request) -> Response | None:
         self.connections_made += 1
         status = self.trouble.handshake_status
         if status is not None:
             response = connection.respond(HTTPStatus(status), "refused\n")
-            response.headers.update(_retry_after(self.trouble))
+            response.headers.update(self.trouble.retry_after())
             return response
         if self.dialect.connect(request.path, request.headers) is None:
             return connection.respond(HTTPStatus.NOT_FOUND, "nothing here\n")
@@ -271,8 +244,3 @@ class VenueServer:
             if self.watched().issuperset(wanted):
                 return
             await self._changed.wait()
-
-
-def _retry_after(trouble: Trouble) -> dict[str, str]:
-    seconds = trouble.retry_after_seconds
-    return {} if seconds is None else {"Retry-After": str(seconds)}
