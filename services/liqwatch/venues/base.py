@@ -1,11 +1,13 @@
 """What a venue is: a table of facts and a session that turns frames into liquidations. No I/O, no clock, no log."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from ..events import Completeness, PriceKind
 from ..wire import Liquidation
@@ -47,8 +49,8 @@ class BadRow:
     symbol: str | None = None
 
 
-class Received(NamedTuple):
-    """What a session made of one frame."""
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """What a session made of one frame. A Struct because one is made per frame: a third of the time of a tuple."""
 
     kind: FrameKind
     liquidations: Sequence[Liquidation] = ()
@@ -86,10 +88,11 @@ class Instrument:
     contract_size: Decimal = Decimal(1)
     feed: str | None = None  # which of the venue's feeds carries it, where there are several
     trading: bool = True
-    unpriced: str | None = None  # why its events must be rejected (Reason.NO_RATE or UNSUPPORTED), else None
+    unpriced: str | None = None  # why its events must be rejected, else None
+    unpriced_reason: Reason = Reason.NO_RATE  # or UNSUPPORTED
 
 
-Instruments = Mapping[str, Instrument]
+Instruments = Mapping[str, Instrument]  # a session reads it at every frame: whoever refreshes it, does so in place
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,12 @@ class Session(Protocol):
 
     @property
     def acknowledged(self) -> bool:
-        """True once the venue has said yes to everything that is still asked for."""
+        """True once the venue has said yes to everything that is still asked for, and to something at all."""
+        ...
+
+    @property
+    def control_expected(self) -> bool:
+        """False where this socket asked for no control channel, or the venue refused it: its silence says nothing."""
         ...
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
@@ -169,3 +177,40 @@ class Venue:
     connects_per: timedelta = timedelta(minutes=5)
     enabled_by_default: bool = True
     doubts: str = ""
+
+
+def build_instruments(
+    venue: Venue, objects: Mapping[str, Any], usd_currencies: Collection[str]
+) -> tuple[dict[str, Instrument], list[str]]:
+    """Instruments from the venue's REST objects, by the name that frames use; what is unusable, as sentences.
+
+    A quote that is not one of `usd_currencies` makes an instrument `unpriced`.
+    """
+    built: dict[str, Instrument] = {}
+    errors: list[str] = []
+    for name, raw in objects.items():
+        known, error = build_instrument(venue, name, raw, usd_currencies)
+        if known is not None:
+            built[name] = known
+        elif error is not None:
+            errors.append(f"{name}: {error}")
+    return built, errors
+
+
+def build_instrument(
+    venue: Venue, name: str, raw: object, usd_currencies: Collection[str]
+) -> tuple[Instrument | None, str | None]:
+    """One instrument, or why its object cannot be used."""
+    if not isinstance(raw, Mapping):
+        return None, "is not an object"
+    if not name or len(name) > 64 or not name.isprintable():
+        return None, "is not a name"
+    try:
+        known = venue.instrument(name, raw)
+    except KeyError as error:
+        return None, f"has no {error.args[0]!r}"
+    except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
+        return None, str(error) or type(error).__name__
+    if known.unpriced is None and known.quote not in usd_currencies:
+        known = replace(known, unpriced=f"quoted in {known.quote}, for which no USD rate is known")
+    return known, None

@@ -1,0 +1,187 @@
+"""The careful way to read a frame: row by row, with a sentence for everything that is wrong.
+
+Each session first tries its quick way, which gives up at the first surprise; then it comes here. Both give the same
+events, ids included.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..events import plain
+from ..wire import Liquidation
+from ._numbers import LARGEST_USD, RowError, positive, shown, worth
+from .base import BadRow, Frame, FrameKind, Instrument, Instruments, Reason, Received
+
+EARLIEST_MS = 1_262_304_000_000  # 2010-01-01: before, there was nothing to liquidate
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
+LARGEST_FRAME = 16 * 1024 * 1024  # characters
+_SYMBOL = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+_DIGITS = re.compile(r"[0-9]{1,16}")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What every event of a venue says about itself."""
+
+    venue: str
+    price_kind: str
+    unit: str
+
+
+def explained(frame: Frame, answer: Callable[[Any], Received]) -> Received:
+    """Parses `frame` and lets the session answer; a frame that is not JSON, or too large, is rejected."""
+    if len(frame) > LARGEST_FRAME:
+        return rejected(f"a frame of {len(frame)} characters, more than {LARGEST_FRAME}")
+    try:
+        message = json.loads(frame, parse_float=Decimal, parse_int=_integer, parse_constant=_no_constant)
+    except (ValueError, RecursionError, ArithmeticError) as error:
+        return rejected(f"not JSON: {str(error)[:200]}: {shown(frame[:40])}")
+    try:
+        return answer(message)
+    except Exception as error:  # a surprise in a frame must not cost the socket
+        return rejected(f"not understood ({type(error).__name__}: {str(error)[:200]}): {shown(frame[:40])}")
+
+
+def rejected(error: str) -> Received:
+    """The frame as a whole could not be read."""
+    return Received(FrameKind.REJECTED, error=error)
+
+
+def read_rows(rows: object, read: Callable[[Row], Liquidation | None], name: str) -> Received:
+    """Reads every row; `read` gives None for a row that counts nothing and raises `RowError` for a bad one."""
+    if not isinstance(rows, list):
+        return rejected(f"{name} is not a list: {shown(rows)}")
+    liquidations: list[Liquidation] = []
+    bad: list[BadRow] = []
+    repeats: dict[str, int] = {}
+    for place, row in enumerate(rows, 1):
+        try:
+            if not isinstance(row, dict):
+                raise RowError(Reason.MALFORMED, f"is not an object: {shown(row)}")
+            liquidation = read(row)
+        except RowError as error:
+            bad.append(BadRow(error.reason, f"row {place}: {error}", error.symbol))
+            continue
+        if liquidation is None:
+            continue
+        before = repeats.get(liquidation.event_id, 0)
+        repeats[liquidation.event_id] = before + 1
+        if before:  # a row equal to an earlier one is another liquidation
+            liquidation = replace(liquidation, event_id=f"{liquidation.event_id}#{before}")
+        liquidations.append(liquidation)
+    kind = FrameKind.REJECTED if bad and not liquidations else FrameKind.DATA
+    return Received(kind, liquidations, bad, "; ".join(row.error for row in bad) or None)
+
+
+def known(instruments: Instruments, row: Row, name: str) -> Instrument:
+    """The instrument that the row names. Raises `RowError`."""
+    symbol = field(row, name)
+    if not isinstance(symbol, str):
+        raise RowError(Reason.MALFORMED, f"{name} is not text: {shown(symbol)}")
+    instrument = instruments.get(symbol)
+    if instrument is None:
+        if not _SYMBOL.fullmatch(symbol):
+            raise RowError(Reason.MALFORMED, f"{name} is not a symbol: {shown(symbol)}")
+        raise RowError(Reason.UNKNOWN_SYMBOL, f"unknown symbol {symbol}", symbol)
+    if instrument.unpriced is not None:
+        raise RowError(instrument.unpriced_reason, f"{symbol} is {instrument.unpriced}", symbol)
+    return instrument
+
+
+def field(row: Row, name: str) -> Any:
+    """A field that has to be there. Raises `RowError`."""
+    try:
+        return row[name]
+    except KeyError:
+        raise RowError(Reason.MALFORMED, f"has no {name}") from None
+
+
+def chosen(row: Row, name: str, meanings: Mapping[str, str], symbol: str) -> str:
+    """The side of the position that a field's value stands for. Raises `RowError`."""
+    value = field(row, name)
+    side = meanings.get(value) if isinstance(value, str) else None
+    if side is None:
+        raise RowError(
+            Reason.UNKNOWN_SIDE, f"{symbol}: {name} is {shown(value)}, not one of {', '.join(meanings)}", symbol
+        )
+    return side
+
+
+def moment(value: object, name: str) -> int:
+    """Milliseconds since the epoch, from an integer or its digits. Raises `RowError`."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RowError(Reason.BAD_TIME, f"{name} is not a time in milliseconds: {shown(value)}")
+    if not EARLIEST_MS < value < LATEST_MS:
+        raise RowError(Reason.BAD_TIME, f"{name} is an absurd time: {value}")
+    return value
+
+
+def liquidation(
+    stamp: Stamp, instrument: Instrument, side: str, contracts: Decimal, price: Decimal, time_ms: int, received_ms: int
+) -> Liquidation:
+    """One event of so many contracts at `price`. Raises `RowError` for an absurd one."""
+    quantity, usd = worth(instrument, contracts, price)
+    return event(stamp, instrument, side, (plain(contracts), quantity, usd), price, time_ms, received_ms)
+
+
+def event(
+    stamp: Stamp,
+    instrument: Instrument,
+    side: str,
+    size: tuple[str, Decimal, Decimal],  # as the venue says it, in base coins, in USD
+    price: Decimal,
+    time_ms: int,
+    received_ms: int,
+) -> Liquidation:
+    """One event whose worth is known. Raises `RowError` for an absurd one."""
+    said, quantity, usd = size
+    if usd > LARGEST_USD:
+        raise RowError(
+            Reason.BAD_QUANTITY, f"{instrument.symbol}: an order worth {shown(plain(usd))} USD", instrument.symbol
+        )
+    price_text = plain(price)
+    return Liquidation(
+        f"{stamp.venue}:{instrument.symbol}:{time_ms}:{side}:{said}@{price_text}",
+        stamp.venue,
+        instrument.symbol,
+        instrument.base,
+        instrument.quote,
+        side,
+        price_text,
+        stamp.price_kind,
+        plain(quantity),
+        plain(usd),
+        time_ms,
+        received_ms,
+        "venue",
+        "stream",
+        stamp.unit,
+    )
+
+
+def quantity_of(row: Row, name: str) -> Decimal:
+    """A quantity above zero. Raises `RowError`."""
+    return positive(field(row, name), name, Reason.BAD_QUANTITY)
+
+
+def price_of(row: Row, name: str) -> Decimal:
+    """A price above zero. Raises `RowError`."""
+    return positive(field(row, name), name, Reason.BAD_PRICE)
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= 40 else Decimal(digits)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")

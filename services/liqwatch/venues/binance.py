@@ -1,0 +1,267 @@
+"""Binance futures: the largest liquidation per symbol and second, USD-M and COIN-M merged into one stream.
+
+Since 2026-06-30 `!forceOrder@arr` carries both products on both hosts, so one socket is enough and two would count
+everything twice. Only the /market path delivers: the old addresses still connect and acknowledge, and stay silent,
+which is why a mark price rides along.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from ..wire import Liquidation
+from ._asked import Asked
+from ._lists import coin, document, inside, page
+from ._numbers import (
+    LARGEST_USD,
+    SMALLEST,
+    SURPRISES,
+    RowError,
+    contract_size,
+    divide,
+    multiply,
+    number,
+    positive,
+    quick,
+    shown,
+    words,
+)
+from ._rows import (
+    EARLIEST_MS,
+    LATEST_MS,
+    Row,
+    Stamp,
+    chosen,
+    explained,
+    field,
+    known,
+    liquidation,
+    moment,
+    read_rows,
+    rejected,
+)
+from .base import (
+    ACK,
+    CONTROL,
+    IGNORED,
+    Feed,
+    Frame,
+    FrameKind,
+    Instrument,
+    InstrumentList,
+    InstrumentPage,
+    Instruments,
+    Reason,
+    Received,
+    Venue,
+)
+
+LIQUIDATIONS = "!forceOrder@arr"
+MARK = "btcusdt@markPrice"  # ticks every three seconds
+# S is the side of the liquidation order: a SELL closes a long.
+SIDES = {"SELL": "long", "BUY": "short"}
+FILLED = Stamp("binance", "fill", "order")
+UNFILLED_PRICE = Stamp("binance", "bankruptcy", "order")
+USD_M, COIN_M = 1, 2  # `st`
+
+_DATA = FrameKind.DATA
+
+
+class _Order(msgspec.Struct, gc=False):
+    s: str
+    S: Literal["SELL", "BUY"]
+    ap: str
+    z: str
+    T: Annotated[int, msgspec.Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
+    st: int | None = None
+
+
+class _Event(msgspec.Struct, gc=False, tag_field="e", tag="forceOrder"):
+    o: _Order
+
+
+class _Frame(msgspec.Struct, gc=False):
+    """Bare, or wrapped as on /market/stream."""
+
+    e: Literal["forceOrder"] | None = None
+    o: _Order | None = None
+    data: _Event | None = None
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
+class BinanceSession:
+    """The merged stream on one socket."""
+
+    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
+        self._instruments = instruments
+        self._asked = Asked()
+        self._control = True
+
+    def opening_frames(self) -> Sequence[Frame]:
+        self._asked.ask("1")
+        return [_request(1, LIQUIDATIONS), _request(2, MARK)]
+
+    def ping_frame(self) -> Frame | None:
+        return None  # the server sends ping control frames
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        return []
+
+    @property
+    def acknowledged(self) -> bool:
+        return self._asked.all_granted
+
+    @property
+    def control_expected(self) -> bool:
+        return self._control
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        try:
+            message = _decode(frame)
+            order = message.o if message.e is not None else message.data.o  # type: ignore[union-attr]
+            symbol = order.s  # type: ignore[union-attr]
+            instrument = self._instruments[symbol]
+            contracts, price, st = quick(order.z), quick(order.ap), order.st  # type: ignore[union-attr]
+            inverse = instrument.inverse
+            usd = multiply(contracts, instrument.contract_size if inverse else price)
+            if (
+                contracts > SMALLEST
+                and price > SMALLEST
+                and SMALLEST < usd <= LARGEST_USD
+                and instrument.unpriced is None
+                and (st is None or (st == COIN_M) is inverse)
+            ):
+                side = SIDES[order.S]  # type: ignore[union-attr]
+                said, price_text, time_ms = str(contracts), str(price), order.T  # type: ignore[union-attr]
+                quantity = said
+                if inverse:
+                    quantity = str(divide(usd, price))
+                    if "E" in quantity:
+                        quantity = format(divide(usd, price), "f")
+                return Received(
+                    _DATA,
+                    (
+                        Liquidation(
+                            f"binance:{symbol}:{time_ms}:{side}:{said}@{price_text}",
+                            "binance",
+                            symbol,
+                            instrument.base,
+                            instrument.quote,
+                            side,
+                            price_text,
+                            "fill",
+                            quantity,
+                            str(usd),
+                            time_ms,
+                            received_ms,
+                            "venue",
+                            "stream",
+                            "order",
+                        ),
+                    ),
+                )
+        except SURPRISES:
+            pass
+        return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _answer(self, message: Any, received_ms: int) -> Received:
+        if isinstance(message, dict) and "stream" in message:
+            message = message.get("data")
+        if not isinstance(message, dict):
+            return rejected(f"not an object: {shown(message)}")
+        kind = message.get("e")
+        if kind == "forceOrder":
+            return read_rows([message.get("o")], lambda order: self._read(order, received_ms), "o")
+        if kind == "markPriceUpdate":
+            return CONTROL
+        if kind is not None:
+            return IGNORED
+        error = message if "code" in message else message.get("error")
+        if error is not None:
+            return self._refused(error, message.get("id"))
+        if "result" not in message:
+            return rejected(f"neither an event nor an answer: {shown(message)}")
+        if message.get("id") == 1:
+            self._asked.grant("1")
+        return ACK
+
+    def _refused(self, error: object, request: object) -> Received:
+        text = words(f"{error.get('msg')} (code {error.get('code')})" if isinstance(error, dict) else error)
+        if request == 2:
+            self._control = False
+            return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
+        if request == 1:
+            self._asked.refuse("1")
+        return Received(FrameKind.REFUSED, error=text)
+
+    def _read(self, order: Row, received_ms: int) -> Liquidation | None:
+        instrument = known(self._instruments, order, "s")
+        symbol, product = instrument.symbol, order.get("st")
+        if product is not None and product != (COIN_M if instrument.inverse else USD_M):
+            raise RowError(Reason.MALFORMED, f"{symbol}: st is {shown(product)}, another product's", symbol)
+        side = chosen(order, "S", SIDES, symbol)
+        time_ms = moment(field(order, "T"), "T")
+        filled = number(field(order, "z"), "z", Reason.BAD_QUANTITY)
+        if filled == 0:  # nothing was executed, nothing counts
+            return None
+        positive(order["z"], "z", Reason.BAD_QUANTITY)
+        price, stamp = number(field(order, "ap"), "ap", Reason.BAD_PRICE), FILLED
+        if price == 0:
+            price, stamp = number(field(order, "p"), "p", Reason.BAD_PRICE), UNFILLED_PRICE
+        return liquidation(
+            stamp, instrument, side, filled, positive(price, "price", Reason.BAD_PRICE), time_ms, received_ms
+        )
+
+
+def _request(number: int, stream: str) -> str:
+    return msgspec.json.encode({"method": "SUBSCRIBE", "params": [stream], "id": number}).decode()
+
+
+def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
+    """`symbols` of exchangeInfo."""
+    return page(inside(document(body), "symbols"), "symbol")
+
+
+def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
+    """COIN-M contracts have a contractSize, in USD; USD-M quantities are base coins."""
+    base, quote = coin(raw["baseAsset"]), coin(raw["quoteAsset"])
+    trading = raw.get("status", raw.get("contractStatus", "TRADING")) == "TRADING"
+    if "contractSize" in raw:
+        size = contract_size(raw["contractSize"], "contractSize")
+        return Instrument(name, base, quote, inverse=True, contract_size=size, trading=trading)
+    return Instrument(name, base, quote, contract_size=Decimal(1), trading=trading)
+
+
+VENUE = Venue(
+    name="binance",
+    title="Binance USD-M and COIN-M futures",
+    docs="https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/"
+    "All-Market-Liquidation-Order-Streams",
+    checked="2026-06-30",
+    completeness="sampled",
+    completeness_note="At most one order per symbol and second: the largest (COIN-M documentation: the latest).",
+    side_rule="`S` is the side of the liquidation order: SELL closed a long, BUY a short.",
+    price_kind="fill",
+    unit="order",
+    feeds=(Feed("market", "wss://fstream.binance.com/market/ws"),),
+    instrument_lists=(
+        InstrumentList("usdm", "https://fapi.binance.com/fapi/v1/exchangeInfo"),
+        InstrumentList("coinm", "https://dapi.binance.com/dapi/v1/exchangeInfo"),
+    ),
+    read_instruments=read_instruments,
+    instrument=instrument,
+    session=BinanceSession,
+    ping_every=None,
+    silence_limit=timedelta(seconds=60),
+    control_limit=timedelta(seconds=60),
+    lifetime=timedelta(hours=24),
+    connects=300,
+    connects_per=timedelta(minutes=5),
+    doubts="No captured COIN-M frame with st=2 was seen. PARTIALLY_FILLED was never seen: such an order might come "
+    "twice.",
+)
