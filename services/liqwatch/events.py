@@ -191,6 +191,9 @@ class Attempt(BaseModel):
     detail: str | None = None
     message_id: str | None = None
     repeat: bool = Field(default=False, description="Sent although an earlier attempt may have arrived.")
+    about: str | None = Field(
+        default=None, description="Another target, which refused the step: this attempt reports that, and the step."
+    )
 
 
 class Step(BaseModel):

@@ -14,6 +14,7 @@ from .rules import Memory, Verdict
 from .text import Amount, Snapshot, compose
 
 KEPT_REMINDERS = 24  # older ones that were delivered leave the record; the log still has them until compaction
+KEPT_UNKNOWN = 10  # attempts of one delivery, beside the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,34 +126,39 @@ def attempts(step: Step, target: str, about: str | None) -> list[Attempt]:
 
 
 def undelivered(
-    incident: Incident, holds: Callable[[str], bool], fallback: Callable[[str], str | None]
+    incident: Incident,
+    held: Callable[[str, Sequence[Attempt]], bool],
+    fallback: Callable[[str], str | None],
 ) -> Iterator[Delivery]:
     """Deliveries that are still to be made, in the order of the steps.
 
-    `holds`: a target that wants nothing resent after an unknown outcome. `fallback`: who is told that a target
-    refused.
+    `held`: whether the target wants nothing sent again after these attempts. `fallback`: who is told that a
+    target refused.
     """
     for step in incident.steps:
         for target in step.targets:
             tried = attempts(step, target, None)
-            if _is_open(tried, holds(target)):
+            if _is_open(target, tried, held):
                 yield Delivery(incident.incident_id, step.at_ms, target)
             elif tried[-1].outcome == "refused":
                 other = fallback(target)
-                if other is not None and _is_open(attempts(step, other, target), holds(other)):
+                if other is not None and _is_open(other, attempts(step, other, target), held):
                     yield Delivery(incident.incident_id, step.at_ms, other, target)
 
 
 def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident:
-    """The incident with one more attempt. Earlier ones that surely sent nothing leave the record; numbers go on."""
+    """The incident with one more attempt; numbers go on, however many are kept.
+
+    Earlier attempts of the delivery leave the record where they surely sent nothing, and in the middle of a
+    long row of unknown outcomes.
+    """
 
     def add(step: Step) -> Step:
-        kept = [
-            old
-            for old in step.attempts
-            if old.outcome != "not_sent" or (old.target, old.about) != (attempt.target, attempt.about)
-        ]
-        return step.model_copy(update={"attempts": (*kept, attempt)})
+        mine = attempts(step, attempt.target, attempt.about)
+        unclear = [old for old in mine if old.outcome != "not_sent"]
+        kept = {old.number for old in (unclear[:1] + unclear[1:][-KEPT_UNKNOWN:])}
+        others = [old for old in step.attempts if old not in mine or old.number in kept]
+        return step.model_copy(update={"attempts": (*others, attempt)})
 
     return _with_step(incident, step_ms, add)
 
@@ -168,16 +174,33 @@ def with_outcome(incident: Incident, step_ms: int, done: Attempt) -> Incident:
     return _with_step(incident, step_ms, replace)
 
 
+def with_unknowns(incident: Incident) -> Incident:
+    """The incident with every attempt of a former owner that has no outcome made unknown."""
+
+    def close(step: Step) -> Step:
+        closed = [
+            old.model_copy(update={"outcome": "unknown", "detail": "the alerter ended before the answer"})
+            if old.outcome is None
+            else old
+            for old in step.attempts
+        ]
+        return step.model_copy(update={"attempts": tuple(closed)})
+
+    if all(attempt.outcome is not None for step in incident.steps for attempt in step.attempts):
+        return incident
+    return incident.model_copy(update={"steps": tuple(close(step) for step in incident.steps)})
+
+
 def _with_step(incident: Incident, step_ms: int, change: Callable[[Step], Step]) -> Incident:
     steps = tuple(change(step) if step.at_ms == step_ms else step for step in incident.steps)
     return incident.model_copy(update={"steps": steps})
 
 
-def _is_open(tried: Sequence[Attempt], holds: bool) -> bool:
+def _is_open(target: str, tried: Sequence[Attempt], held: Callable[[str, Sequence[Attempt]], bool]) -> bool:
     if not tried:
         return True
     if tried[-1].outcome == "unknown":
-        return not holds
+        return not held(target, tried)
     return tried[-1].outcome not in ("accepted", "refused")
 
 

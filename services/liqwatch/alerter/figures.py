@@ -1,0 +1,132 @@
+"""The figures that rules are judged by: sums over the partitions, what changed, how fresh and how complete they are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from ..coverage import CoverageBook
+from ..events import Coverage, VenueCoverage
+from ..settings import RuleSettings, window_name
+from ..topics import TOTALS
+from ..totals import STALE_AFTER_MS, Sum, TotalsBook
+from ..wire import Heartbeat, decode_totals
+from .incidents import View
+from .text import Amount
+
+TOP = 5
+_BLIND_MS = 60_000  # a venue nobody watched for so long is not watched now
+Pair = tuple[str, str]  # window, scope
+
+
+class Figures:
+    """The latest totals and coverage. `speed` is that of the clock; `venues` the enabled ones: name -> title."""
+
+    def __init__(self, keep: timedelta, speed: float, venues: Mapping[str, str]) -> None:
+        self.venues = venues
+        self._speed = speed
+        self._totals = TotalsBook(TOTALS.partitions)
+        self._coverage = CoverageBook(keep_ms=int(2 * keep.total_seconds() * 1000))
+        self._sums: dict[Pair, Sum] = {}
+        self._generations: dict[int, int] = {}
+        self._touched: set[Pair] = set()
+
+    def take_totals(self, value: bytes) -> None:
+        """A record of the totals topic. Raises `msgspec.DecodeError`."""
+        message = decode_totals(value)
+        taken = self._totals.apply(message)
+        if not isinstance(message, Heartbeat):
+            if taken:
+                pair = (message.window, message.scope)
+                self._sums.pop(pair, None)
+                self._touched.add(pair)
+        elif message.caught_up and message.generation > self._generations.get(message.partition, -1):
+            # What the former owner of the partition had said is gone: every sum may have changed.
+            self._generations[message.partition] = message.generation
+            self._touched.update(self._sums)
+            self._sums.clear()
+
+    def take_coverage(self, value: bytes) -> None:
+        """A record of the coverage topic. Raises `pydantic.ValidationError`."""
+        self._coverage.apply(Coverage.model_validate_json(value))
+
+    def touched(self) -> set[Pair]:
+        """What may have changed since the last call."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def sum(self, window: str, scope: str) -> Sum:
+        """All partitions added up."""
+        known = self._sums.get((window, scope))
+        if known is None:
+            known = self._sums[window, scope] = self._totals.sum(window, scope)
+        return known
+
+    def scopes(self, window: str, prefix: str) -> list[str]:
+        """Known scopes of one dimension: `venue=` or `base=`."""
+        return list(self._totals.scopes(window, prefix))
+
+    def stale(self, now_ms: int) -> list[int]:
+        """Partitions whose totals are too old to be judged by."""
+        return self._totals.stale(now_ms, STALE_AFTER_MS * self._speed)
+
+    def forget(self, now_ms: int) -> None:
+        """Lets go of coverage that no window asks for any more."""
+        self._coverage.forget(now_ms)
+
+    def blind(self, rule: RuleSettings, scope: str, now_ms: int) -> list[str]:
+        """Venues of the scope that somebody watched within the window, or should have, and nobody watches now.
+
+        A total that falls because its feed is gone has not fallen.
+        """
+        recent = now_ms - int(_BLIND_MS * self._speed)
+        start = now_ms - int(rule.window.total_seconds() * 1000)
+        now = {row.venue: row.share for row in self._shares(scope, recent, now_ms)}
+        dead = [venue for venue, share in now.items() if share == 0]
+        if dead and len(dead) == len(now):
+            return dead
+        window = {row.venue: row.share for row in self._shares(scope, start, now_ms)}
+        return [venue for venue in dead if window.get(venue, 0) > 0]
+
+    def view(self, rule: RuleSettings, scope: str, now_ms: int) -> View:
+        """Everything that a step tells and that can be checked later."""
+        window = window_name(rule.window)
+        start = now_ms - int(rule.window.total_seconds() * 1000)
+        coverage = self._shares(scope, start, now_ms)
+        begun = [spans[0][0] for row in coverage if (spans := self._coverage.watched(row.venue))]
+        since = min(begun, default=None)
+        return View(
+            now_ms=now_ms,
+            total=self.sum(window, scope),
+            evidence=self._totals.evidence(window, scope),
+            coins=() if "base=" in scope else self._top(rule, window, scope, "base="),
+            venues=() if "venue=" in scope else self._top(rule, window, scope, "venue="),
+            coverage=coverage,
+            watched_since_ms=since if since is not None and since > start + 1000 else None,
+            titles=self.venues,
+        )
+
+    def _top(self, rule: RuleSettings, window: str, scope: str, prefix: str) -> Sequence[Amount]:
+        amounts = []
+        for part in self._totals.scopes(window, prefix):
+            usd = self.sum(window, _joined(scope, part)).side(rule.side)
+            if usd > 0:
+                amounts.append(Amount(part.removeprefix(prefix), usd))
+        return sorted(amounts, key=lambda amount: (-amount.usd, amount.name))[:TOP]
+
+    def _shares(self, scope: str, from_ms: int, to_ms: int) -> tuple[VenueCoverage, ...]:
+        only = next((part[6:] for part in scope.split(",") if part.startswith("venue=")), None)
+        shares = {row.venue: row for row in self._coverage.shares(from_ms, to_ms)}
+        for venue in self.venues:
+            if venue not in shares:
+                shares[venue] = VenueCoverage(venue=venue, completeness="unproven", share=0.0)
+        return tuple(
+            row
+            for venue, row in sorted(shares.items())
+            if (only is None or venue == only) and (not self.venues or venue in self.venues or row.share > 0)
+        )
+
+
+def _joined(scope: str, part: str) -> str:
+    """`all` and `base=BTC` -> `base=BTC`; `base=BTC` and `venue=okx` -> `venue=okx,base=BTC`."""
+    if scope == "all":
+        return part
+    return f"{part},{scope}" if part.startswith("venue=") else f"{scope},{part}"

@@ -1,0 +1,291 @@
+"""The alerts topic as this alerter's memory: what was decided and tried, written before anything is sent.
+
+An attempt counts only once its own record has been read back while it is still our turn (`turns.py`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+from pydantic import ValidationError
+
+from ..clock import Clock
+from ..eventlog import EARLIEST, NOTHING_ASSIGNED, Assignment, Entry, Log, LogUnavailable, Member, Record
+from ..events import Incident
+from ..supervise import Backoff
+from ..topics import ALERTS
+from .incidents import close_unannounced
+from .turns import Turn, Turns
+
+_FETCH_SECONDS = 0.5
+_SOON_SECONDS = 0.05  # while the turn is not decided
+_APPEND_SECONDS = 30.0
+
+log_ = structlog.get_logger("alerter")
+Waiting = list["asyncio.Future[int]"]
+
+
+class Fenced(Exception):
+    """Another alerter has taken over, or may have: nothing more may be sent."""
+
+
+class Journal:
+    """Reads and writes the alerts topic; holds the incidents that are open or not delivered yet.
+
+    `is_live` says which incidents have to be kept. `on_turn` is called when acting begins or ends, `on_written`
+    with each state of an incident that the log has taken.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        group: str,
+        *,
+        is_live: Callable[[Incident], bool],
+        on_turn: Callable[[], None],
+        on_written: Callable[[Incident], None],
+    ) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self.reachable = True
+        self._log = log
+        self._clock = clock
+        self._group = group
+        self._is_live = is_live
+        self._on_turn = on_turn
+        self._on_written = on_written
+        self._turns = Turns()
+        self._assignment: Assignment = NOTHING_ASSIGNED
+        self._position = 0
+        self._claim: bytes | None = None
+        self._dirty: dict[str, Waiting] = {}
+        self._in_hand = False
+        self._readers: list[tuple[int, asyncio.Future[int]]] = []
+        self._wake = asyncio.Event()
+        self._appended = asyncio.Event()
+
+    @property
+    def acting(self) -> bool:
+        """True while it is our turn."""
+        return self._turns.turn is Turn.ACTING
+
+    @property
+    def generation(self) -> int:
+        """Of our claim; stands in everything we write."""
+        return self._turns.generation
+
+    @property
+    def turn(self) -> Turn:
+        return self._turns.turn
+
+    @property
+    def joined(self) -> bool:
+        """The group has said who holds the topic."""
+        return self._assignment.generation > 0
+
+    @property
+    def is_written(self) -> bool:
+        """Nothing waits for the log."""
+        return not self._dirty and not self._in_hand
+
+    async def flush(self, seconds: float) -> None:
+        """Waits until nothing waits for the log; so long at most, and not at all in an outage."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds if self.reachable else 0):
+                while not self.is_written:
+                    self._appended.clear()
+                    await self._appended.wait()
+
+    def put(self, incident: Incident) -> None:
+        """The new state of an incident, to be written soon. Raises `Fenced`."""
+        if not self.acting:
+            raise Fenced
+        if incident.generation != self.generation:
+            incident = incident.model_copy(update={"generation": self.generation})
+        self.incidents[incident.incident_id] = incident
+        self._dirty.setdefault(incident.incident_id, [])
+        self._wake.set()
+
+    def note(self, incident: Incident) -> None:
+        """The new state of an incident, to be written with its next `put`."""
+        self.incidents[incident.incident_id] = incident
+
+    def forget(self, incident_id: str) -> None:
+        """Lets go of an incident that is over and told, unless it still has to be written."""
+        if incident_id not in self._dirty:
+            self.incidents.pop(incident_id, None)
+
+    async def confirm(self, incident: Incident) -> None:
+        """Writes the state and waits until it was read back in our own turn. Raises `Fenced`."""
+        self.put(incident)
+        generation = self.generation
+        written = _future()
+        self._dirty[incident.incident_id].append(written)
+        offset = await written
+        if self._position <= offset and self.acting:
+            passed = _future()
+            self._readers.append((offset, passed))
+            await passed
+        if not self.acting or self.generation != generation:
+            raise Fenced
+
+    async def follow(self) -> None:
+        """Reads the topic until cancelled."""
+        member: Member | None = None
+        backoff = Backoff(cap=5.0)
+        try:
+            while True:
+                try:
+                    if member is None:
+                        member = await self._log.member(ALERTS, self._group, start=EARLIEST)
+                    settled = self.joined and self.turn in (Turn.ACTING, Turn.STANDING_BY)
+                    records = await member.fetch(_FETCH_SECONDS if settled else _SOON_SECONDS)
+                except LogUnavailable as error:
+                    self._see(False, str(error))
+                    await asyncio.sleep(backoff.next())
+                    continue
+                backoff.reset()
+                self._see(True)
+                self._read(member, records)
+        finally:
+            if member is not None:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(member.close(), 1.0)
+
+    async def write(self) -> None:
+        """Appends what `put` brings until cancelled; one append for all that came meanwhile."""
+        backoff = Backoff(cap=5.0)
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(0)  # whoever was woken together with us gets into the same append
+            self._wake.clear()
+            claim, self._claim = self._claim, None
+            batch, self._dirty = self._dirty, {}
+            states = [self.incidents[incident_id] for incident_id in batch]
+            self._in_hand = True
+            try:
+                async with asyncio.timeout(_APPEND_SECONDS):
+                    offsets = await self._append(claim, states)
+            except (LogUnavailable, TimeoutError):
+                self._take_back(claim, batch)
+                await asyncio.sleep(backoff.next())
+                continue
+            finally:
+                self._in_hand = False
+                self._appended.set()
+            backoff.reset()
+            for state, offset in zip(states, offsets, strict=True):
+                _resolve(batch[state.incident_id], offset)
+                if self.acting and state.generation == self.generation:
+                    self._on_written(state)
+
+    async def _append(self, claim: bytes | None, states: list[Incident]) -> list[int]:
+        now_ms = self._clock.now_ms()
+        entries = [] if claim is None else [Entry(claim, None, now_ms)]
+        entries += [Entry(s.incident_id.encode(), s.model_dump_json().encode(), now_ms) for s in states]
+        positions = await self._log.append(ALERTS, entries) if entries else []
+        return [position.offset for position in positions[len(positions) - len(states) :]]
+
+    def _take_back(self, claim: bytes | None, batch: dict[str, Waiting]) -> None:
+        """What could not be written is to be written again, unless it is no longer ours to write."""
+        if claim is not None and self.turn is Turn.CLAIMING and self._claim is None:
+            self._claim = claim
+        for incident_id, waiting in batch.items():
+            if self.acting and incident_id in self.incidents:
+                self._dirty[incident_id] = waiting + self._dirty.get(incident_id, [])
+            else:
+                _fail(waiting)
+        self._wake.set()
+
+    def _read(self, member: Member, records: Sequence[Record]) -> None:
+        now = asyncio.get_running_loop().time()
+        if member.assignment != self._assignment:
+            self._assignment = member.assignment
+            self._change(partial(self._turns.assign, member.assignment))
+            if 0 in member.assignment.fresh:
+                self.incidents.clear()
+        for record in records:
+            if record.value is None:
+                self._change(partial(self._turns.see_claim, record.key, now))
+            else:
+                self._take(record.value, record.offset)
+        self._position = member.positions().get(0, self._position)
+        self._release()
+        claim = self._turns.stake(self._position, now)
+        if claim is not None:
+            self._claim = claim
+            self._wake.set()
+
+    def _take(self, value: bytes, offset: int) -> None:
+        if self.turn is Turn.STANDING_BY:
+            return
+        try:
+            incident = Incident.model_validate_json(value)
+        except ValidationError as error:
+            log_.error("a record of alerts cannot be read", offset=offset, mistakes=error.error_count())
+            return
+        if self.acting:
+            if incident.generation < self.generation:
+                self._overrule(incident)
+        elif self._turns.is_current(incident.generation):
+            if self._is_live(incident):
+                self.incidents[incident.incident_id] = incident
+            else:
+                self.incidents.pop(incident.incident_id, None)
+
+    def _overrule(self, incident: Incident) -> None:
+        """A former owner wrote after our claim: what we know stands, and what we do not know is closed."""
+        ours = self.incidents.get(incident.incident_id)
+        if ours is None and incident.closed_ms is None:
+            reason = "opened by an alerter whose turn was over"
+            ours = close_unannounced(incident, reason, self._clock.now_ms(), self.generation)
+        if ours is not None:
+            self.put(ours)
+
+    def _change(self, act: Callable[[], None]) -> None:
+        was_acting = self.acting
+        act()
+        if self.acting == was_acting:
+            return
+        if self.acting:
+            log_.info("acting", generation=self.generation, incidents=len(self.incidents))
+        else:
+            log_.warning("no longer acting", reason=self._turns.why, generation=self.generation)
+            for waiting in (*self._dirty.values(), [passed for _, passed in self._readers]):
+                _fail(waiting)
+            self._dirty.clear()
+            self._readers.clear()
+            self.incidents.clear()
+        self._on_turn()
+
+    def _release(self) -> None:
+        for offset, passed in self._readers:
+            if offset < self._position:
+                _resolve([passed], offset)
+        self._readers = [(offset, passed) for offset, passed in self._readers if not passed.done()]
+
+    def _see(self, reachable: bool, reason: str = "") -> None:
+        if reachable != self.reachable:
+            self.reachable = reachable
+            if reachable:
+                log_.info("the log is back")
+            else:
+                log_.warning("the log cannot be reached, retrying", reason=reason)
+
+
+def _future() -> "asyncio.Future[int]":
+    return asyncio.get_running_loop().create_future()
+
+
+def _resolve(waiting: Waiting, offset: int) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_result(offset)
+
+
+def _fail(waiting: Waiting) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_exception(Fenced())

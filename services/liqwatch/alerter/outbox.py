@@ -1,0 +1,181 @@
+"""All targets together: their couriers, what is still to be delivered, and who hears of a refusal."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from ..clock import Clock
+from ..events import Attempt, Incident
+from ..metrics import AlerterMetrics
+from ..settings import TargetSettings
+from .delivery import Courier
+from .incidents import Delivery, attempts, step_at, undelivered, with_attempt
+from .journal import Journal
+from .notifiers.base import NotifierKind
+from .sending import Sender
+
+log_ = structlog.get_logger("alerter")
+
+
+@dataclass(slots=True)
+class _Post:
+    courier: Courier
+    task: "asyncio.Task[None] | None" = None
+
+
+class Outbox:
+    """Offers what the record shows as undelivered to the couriers; a full queue gets it later."""
+
+    def __init__(
+        self,
+        targets: Mapping[str, TargetSettings],
+        kinds: Mapping[str, NotifierKind],
+        sender: Sender,
+        clock: Clock,
+        metrics: AlerterMetrics,
+    ) -> None:
+        self._kinds = kinds
+        self._sender = sender
+        self._clock = clock
+        self._metrics = metrics
+        self._settings: dict[str, TargetSettings] = dict(targets)
+        self._posts: dict[str, _Post] = {}
+        self._ending: list[asyncio.Task[None]] = []
+        self._durable: dict[str, int] = {}  # incident -> time of its newest step that the log has
+        self._journal: Journal | None = None
+
+    def start(self, journal: Journal) -> None:
+        """Builds the couriers and sets them to work."""
+        self._journal = journal
+        for name, target in self._settings.items():
+            self._employ(name, target, None)
+
+    def use(self, targets: Mapping[str, TargetSettings]) -> None:
+        """Other targets. Those that stay as they are go on; others end with the message in hand."""
+        for name, post in list(self._posts.items()):
+            if targets.get(name) != post.courier.settings:
+                post.courier.stop()
+                if post.task is not None:
+                    self._ending.append(post.task)
+                del self._posts[name]
+        before, self._settings = self._settings, dict(targets)
+        for name, target in targets.items():
+            if name not in self._posts and self._journal is not None:
+                self._employ(name, target, before.get(name))
+
+    def enabled(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of `names` that are switched on; all of them where none is named."""
+        wanted = tuple(names)
+        return tuple(
+            name for name, target in self._settings.items() if target.enabled and (not wanted or name in wanted)
+        )
+
+    def written(self, incident: Incident) -> None:
+        """The log has this state: its steps may be told."""
+        self._durable[incident.incident_id] = incident.steps[-1].at_ms
+        self.offer(incident.incident_id)
+
+    def offer(self, incident_id: str) -> None:
+        """Queues whatever of the incident is still to be delivered."""
+        incident = self._journal.incidents.get(incident_id) if self._journal is not None else None
+        if incident is None or self._journal is None or not self._journal.acting:
+            return
+        for delivery in list(self.undelivered(incident)):
+            if delivery.step_ms > self._durable.get(incident_id, -1):
+                continue
+            post = self._posts.get(delivery.target)
+            if post is not None:
+                post.courier.offer(delivery)
+            elif all(task.done() for task in self._ending):
+                self._bury(delivery)
+
+    def undelivered(self, incident: Incident) -> Iterable[Delivery]:
+        """What is still to be delivered of an incident."""
+        return undelivered(incident, self._held, self._fallback)
+
+    def forget(self, incident_id: str | None = None) -> None:
+        """Lets go of what was kept about an incident that is over; of all, when they are not ours any more."""
+        if incident_id is None:
+            self._durable.clear()
+        else:
+            self._durable.pop(incident_id, None)
+
+    def count(self, incidents: Iterable[Incident], now_ms: int) -> None:
+        """Sets the metrics of what is pending."""
+        pending = dict.fromkeys((*self._settings, *self._posts), 0)
+        oldest = now_ms
+        for incident in incidents:
+            for delivery in self.undelivered(incident):
+                pending[delivery.target] = pending.get(delivery.target, 0) + 1
+                oldest = min(oldest, delivery.step_ms)
+        for target, number in pending.items():
+            self._metrics.outbox_pending.labels(target).set(number)
+        self._metrics.outbox_oldest.set(max(0, now_ms - oldest) / 1000 / self._clock.speed)
+        self._ending = [task for task in self._ending if not task.done()]
+
+    async def end(self, seconds: float) -> None:
+        """Lets every courier finish the message in hand, for so long at most."""
+        tasks = [post.task for post in self._posts.values() if post.task is not None] + self._ending
+        for post in self._posts.values():
+            post.courier.stop()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=0.5)
+
+    def _employ(self, name: str, target: TargetSettings, before: TargetSettings | None) -> None:
+        if not target.enabled or self._journal is None:
+            return
+        try:
+            notifier = self._kinds[target.kind].build(target)
+        except (KeyError, ValueError) as error:
+            log_.error("a target cannot be used", target=name, reason=str(error))
+            return
+        courier = Courier(name, target, notifier, self._journal, self._sender, self._clock, self._metrics, self._done)
+        # A successor waits for its predecessor, which may have this target's message in hand.
+        waits = tuple(self._ending) if before is not None else ()
+        self._posts[name] = _Post(courier, asyncio.create_task(_after(waits, courier.run), name=f"target {name}"))
+
+    def _done(self, delivery: Delivery) -> None:
+        self.offer(delivery.incident_id)
+
+    def _held(self, target: str, tried: Sequence[Attempt]) -> bool:
+        post = self._posts.get(target)
+        return post is not None and post.courier.held(tried)
+
+    def _fallback(self, refused: str) -> str | None:
+        """Who is told that a target refused: a console, else any other."""
+        others = [name for name in self._posts if name != refused]
+        consoles = [name for name in others if self._settings[name].kind == "console"]
+        return next(iter(consoles + others), None)
+
+    def _bury(self, delivery: Delivery) -> None:
+        """Nobody can deliver this: a dead letter, like a refusal."""
+        assert self._journal is not None  # noqa: S101 - started
+        incident = self._journal.incidents[delivery.incident_id]
+        step = step_at(incident, delivery.step_ms)
+        tried = attempts(step, delivery.target, delivery.about) if step is not None else []
+        reason = "no such target is in use"
+        dead = Attempt(
+            target=delivery.target,
+            number=tried[-1].number + 1 if tried else 1,
+            generation=self._journal.generation,
+            at_ms=self._clock.now_ms(),
+            outcome="refused",
+            detail=reason,
+            about=delivery.about,
+        )
+        log_.error("a message has nowhere to go", target=delivery.target, incident=delivery.incident_id, reason=reason)
+        self._metrics.notifications.labels(delivery.target, "refused").inc()
+        self._journal.put(with_attempt(incident, delivery.step_ms, dead))
+
+
+async def _after(waits: "Sequence[asyncio.Task[None]]", work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    if waits:
+        await asyncio.wait(waits, timeout=60)
+    await work()

@@ -1,0 +1,162 @@
+"""One request to a chat, and what is surely known when it fails. The only place here that speaks HTTP.
+
+No address, header or library error is ever repeated in a reason: they carry tokens.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+from yarl import URL
+
+from .notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
+
+MAX_ANSWER = 64 * 1024
+_SSL_PORT = 443
+
+Failure = NotSent | Refused | Unknown
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """The addresses of a name. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends requests of all targets. `emit` is the console."""
+
+    http: aiohttp.ClientSession
+    emit: Callable[[str], None]
+    resolve: Resolve = field(default=resolve)
+
+    async def send(self, request: HttpRequest | Emission, *, timeout: float, allow_private: bool) -> Response | Failure:
+        """The answer, or why there is none. Does not raise, but for cancellation."""
+        if isinstance(request, Emission):
+            return self._print(request)
+        try:
+            async with asyncio.timeout(timeout + 1.0):  # should the library's own limits ever fail
+                checked = await self._checked(request, timeout / 2, allow_private)
+                if isinstance(checked, NotSent | Refused):
+                    return checked
+                return await self._exchange(request, checked, timeout)
+        except TimeoutError:
+            return Unknown(f"no answer within {timeout:g} s")
+
+    def _print(self, emission: Emission) -> Response | Failure:
+        try:
+            self.emit(emission.text)
+        except OSError as error:
+            return NotSent(f"cannot write: {error.strerror}")
+        return Response(200)
+
+    async def _checked(
+        self, request: HttpRequest, timeout: float, allow_private: bool
+    ) -> "_Address | NotSent | Refused":
+        try:
+            parts = urlsplit(request.url.get_secret_value())
+            host, port = parts.hostname, parts.port or _SSL_PORT
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
+            return Refused("the address is not an http(s) URL")
+        if allow_private:
+            return _Address(request.url.get_secret_value(), {}, None)
+        if parts.scheme != "https":
+            return Refused("http is not used unless allow_private is set; write https")
+        try:
+            async with asyncio.timeout(timeout):
+                addresses = await self.resolve(host, port)
+        except (OSError, UnicodeError):  # TimeoutError is an OSError
+            return NotSent("the name of the host could not be resolved")
+        if not addresses or not all(is_public(address) for address in addresses):
+            return Refused("the host is in a private network; set allow_private if that is meant")
+        return pinned(request.url.get_secret_value(), addresses[0])
+
+    async def _exchange(self, request: HttpRequest, to: "_Address", timeout: float) -> Response | Failure:
+        limits = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2, sock_connect=timeout / 2)
+        # A kept-alive socket that the chat has closed meanwhile would make an outcome unknown for nothing.
+        headers = {"User-Agent": "liqwatch", "Connection": "close", **request.headers, **to.headers}
+        try:
+            async with self.http.request(
+                request.method,
+                URL(to.url, encoded=True),
+                data=request.body,
+                headers=headers,
+                timeout=limits,
+                allow_redirects=False,
+                server_hostname=to.server_hostname,
+            ) as answer:
+                names = {name.lower(): value for name, value in answer.headers.items()}
+                return Response(answer.status, names, await _body(answer))
+        except Exception as error:
+            return classify(error, timeout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where to connect, and as whom to speak there."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    server_hostname: str | None
+
+
+def pinned(url: str, address: str) -> _Address:
+    """`url` with its host replaced by the address that was checked, so that no second look-up can differ."""
+    parts = urlsplit(url)
+    host = f"[{address}]" if ":" in address else address
+    port = f":{parts.port}" if parts.port else ""
+    return _Address(
+        urlunsplit(parts._replace(netloc=f"{host}{port}")),
+        {"Host": f"{parts.hostname}{port}"},
+        parts.hostname,
+    )
+
+
+def is_public(address: str) -> bool:
+    """True for an address of the open internet."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_global and not found.is_multicast
+
+
+def classify(error: Exception, timeout: float) -> Failure:
+    """What a failure of the HTTP library says about the message: not sent, or unknown."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return NotSent(f"no connection within {timeout / 2:g} s")
+        case aiohttp.ClientConnectorDNSError():
+            return NotSent("the name of the host could not be resolved")
+        case aiohttp.ClientSSLError():
+            return NotSent("TLS failed: the certificate or the protocol does not fit")
+        case aiohttp.ClientConnectorError():
+            return NotSent(f"no connection: {error.os_error.strerror or 'refused'}")
+        case aiohttp.InvalidURL():
+            return Refused("the address is not an http(s) URL")
+        case TimeoutError():
+            return Unknown(f"no answer within {timeout:g} s")
+        case aiohttp.ClientError() | OSError():
+            return Unknown("the connection broke before the answer")
+        case _:
+            return Unknown(f"failed with {type(error).__name__}")
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """What can be had of the body: the status is known already, so a break here loses only words."""
+    body = bytearray()
+    try:
+        while len(body) < MAX_ANSWER and (part := await answer.content.read(MAX_ANSWER - len(body))):
+            body += part
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        pass
+    return bytes(body)

@@ -1,0 +1,295 @@
+"""The alerter: reads totals and coverage, judges the rules, keeps incidents in the alerts topic, tells the targets."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import structlog
+
+from ..clock import Clock
+from ..eventlog import EARLIEST, Log, Start, since
+from ..events import Incident
+from ..metrics import AlerterMetrics, ServiceMetrics
+from ..settings import RuleSettings, Settings, window_name
+from ..topics import COVERAGE, TOTALS, Topic
+from .figures import Figures
+from .following import Following
+from .incidents import close_unannounced, tell, with_peak, with_unknowns
+from .journal import Journal
+from .judging import Judging, why_orphaned
+from .notifiers import discover
+from .notifiers.base import NotifierKind
+from .outbox import Outbox
+from .rules import Verdict
+from .sending import Sender
+from .turns import Turn
+
+_PEAKS_EVERY = 10  # ticks: a peak between two steps is written this often
+_LET_COURIERS_FINISH = 1.0  # seconds, at the end
+_LET_WRITES_FINISH = 0.3
+
+log_ = structlog.get_logger("alerter")
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+class AlerterService:
+    """Judges on every change of a total and each second; acts only while it holds the alerts topic.
+
+    `notifiers`: the kinds of targets, by default all there are. `emit` prints for console targets. `venues`: the
+    venues that should be watched, name -> title; empty: those that coverage speaks of.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        settings: Settings,
+        clock: Clock,
+        metrics: AlerterMetrics,
+        service_metrics: ServiceMetrics,
+        http: aiohttp.ClientSession,
+        notifiers: Mapping[str, NotifierKind] | None = None,
+        *,
+        emit: Callable[[str], None] = _to_stderr,
+        venues: Mapping[str, str] | None = None,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._service_metrics = service_metrics
+        self._longest: timedelta = settings.aggregator.windows[-1]
+        self._figures = Figures(self._longest, clock.speed, venues or {})
+        self._judging = Judging(settings.rules)
+        self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
+        self._journal = Journal(
+            log,
+            clock,
+            f"{settings.log.kafka.group_prefix}-alerter",
+            is_live=self._is_live,
+            on_turn=self._on_turn,
+            on_written=self._outbox.written,
+        )
+        self._open: dict[tuple[str, str], str] = {}  # rule, scope -> incident
+        self._peaks: set[str] = set()  # incidents with a peak that the log does not have yet
+        self._held_back: set[str] = set()  # incidents whose clear is held back
+        self._stale: bool | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set; then lets messages in hand finish, for a second or so."""
+        self._outbox.start(self._journal)
+        tasks = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("journal reader", self._journal.follow()),
+                ("journal writer", self._journal.write()),
+                ("totals", self._following(TOTALS, lambda: EARLIEST, self._figures.take_totals, self._on_totals)),
+                ("coverage", self._following(COVERAGE, self._coverage_start, self._figures.take_coverage)),
+                ("tick", self._every_second()),
+            )
+        ]
+        waiter = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, waiter], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {waiter}:
+                task.result()
+        finally:
+            waiter.cancel()
+            await self._end(tasks)
+
+    def unready(self) -> list[str]:
+        """Why it is not doing its work; empty when it acts on fresh totals, or stands by for another that acts."""
+        if not self._journal.reachable:
+            return ["the log cannot be reached"]
+        if not self._journal.joined:
+            return ["has not joined its group yet"]
+        if self._journal.turn is Turn.STANDING_BY:
+            return []
+        reasons = [] if self._journal.acting else [f"is {self._journal.turn.value}"]
+        stale = self._figures.stale(self._clock.now_ms())
+        if stale:
+            reasons.append(f"totals are stale in {len(stale)} of {TOTALS.partitions} partitions")
+        return reasons
+
+    def reload(self, settings: Settings) -> None:
+        """Other rules and targets. Nothing fires again; the incident of a rule that is gone closes in silence."""
+        self._judging.use(settings.rules)
+        self._outbox.use(settings.targets)
+        if self._journal.acting:
+            self._close_orphans()
+            self._touch_all()
+            self._offer_all()
+            self._judge()
+
+    async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
+        self._write_peaks()
+        await self._outbox.end(_LET_COURIERS_FINISH)
+        await self._journal.flush(_LET_WRITES_FINISH)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)
+
+    def _following(
+        self,
+        topic: Topic,
+        start: Callable[[], Start],
+        take: Callable[[bytes], None],
+        then: Callable[[], None] = lambda: None,
+    ) -> Coroutine[Any, Any, None]:
+        return Following(self._log, topic, start, take, then, self._service_metrics.offset_gap).run()
+
+    def _coverage_start(self) -> Start:
+        return since(self._clock.now_ms() - 2 * int(self._longest.total_seconds() * 1000))
+
+    def _on_totals(self) -> None:
+        for window, scope in self._figures.touched():
+            self._judging.touch(window, scope)
+        self._judge()
+
+    async def _every_second(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(1.0)
+            ticks += 1
+            now_ms = self._clock.now_ms()
+            self._service_metrics.log_up.set(self._journal.reachable)
+            self._show_staleness(bool(self._figures.stale(now_ms)))
+            if ticks % 60 == 0:
+                self._figures.forget(now_ms)
+            if not self._journal.acting:
+                continue
+            self._judging.touch_remembered()
+            self._judge()
+            if ticks % _PEAKS_EVERY == 0:
+                self._write_peaks()
+            self._offer_all()
+            self._let_go()
+            self._outbox.count(self._journal.incidents.values(), now_ms)
+
+    def _judge(self) -> None:
+        now_ms = self._clock.now_ms()
+        if not self._journal.acting or self._figures.stale(now_ms):
+            return  # what was touched stays due
+        for rule, scope in self._judging.due():
+            usd = self._figures.sum(window_name(rule.window), scope).side(rule.side)
+            verdict = self._judging.ask(rule, scope, usd, now_ms)
+            incident = self._journal.incidents.get(self._open.get((rule.name, scope), ""))
+            if verdict is None:
+                if incident is not None:
+                    self._see_peak(incident, usd, now_ms)
+            elif not self._holds_back(rule, scope, incident, verdict, now_ms):
+                self._tell(rule, scope, incident, verdict, now_ms)
+
+    def _tell(self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int) -> None:
+        targets = self._outbox.enabled(rule.targets)
+        view = self._figures.view(rule, scope, now_ms)
+        told = tell(rule, scope, incident, verdict, view, generation=self._journal.generation, targets=targets)
+        self._journal.put(told)
+        self._peaks.discard(told.incident_id)
+        self._held_back.discard(told.incident_id)
+        if told.closed_ms is None:
+            self._open[rule.name, scope] = told.incident_id
+        else:
+            self._open.pop((rule.name, scope), None)
+        self._metrics.steps.labels(verdict.kind).inc()
+        self._count_open(rule.name)
+        step = told.steps[-1]
+        log_.info(step.headline, kind=step.kind, incident=told.incident_id, usd=step.usd, targets=len(targets))
+
+    def _holds_back(
+        self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int
+    ) -> bool:
+        if verdict.kind != "cleared" or incident is None:
+            return False
+        blind = self._figures.blind(rule, scope, now_ms)
+        if not blind:
+            return False
+        self._judging.hold_back(rule, scope, incident)
+        if incident.incident_id not in self._held_back:
+            self._held_back.add(incident.incident_id)
+            log_.warning("not cleared: feeds are not watched", incident=incident.incident_id, venues=blind)
+        return True
+
+    def _see_peak(self, incident: Incident, usd: int, now_ms: int) -> None:
+        higher = with_peak(incident, usd, now_ms)
+        if higher is not incident:
+            self._journal.note(higher)
+            self._peaks.add(incident.incident_id)
+
+    def _write_peaks(self) -> None:
+        for incident_id in self._peaks if self._journal.acting else ():
+            incident = self._journal.incidents.get(incident_id)
+            if incident is not None:
+                self._journal.put(incident)
+        self._peaks.clear()
+
+    def _on_turn(self) -> None:
+        self._metrics.active.set(self._journal.acting)
+        self._open.clear()
+        self._held_back.clear()
+        if not self._journal.acting:
+            self._judging.forget()
+            self._outbox.forget()
+            return
+        for incident in list(self._journal.incidents.values()):
+            self._outbox.written(incident)
+            fixed = with_unknowns(incident)
+            if fixed is not incident:
+                self._journal.put(fixed)
+        self._close_orphans()
+        self._judging.recall(self._journal.incidents)
+        for incident in self._journal.incidents.values():
+            if incident.closed_ms is None:
+                self._open[incident.rule, incident.scope] = incident.incident_id
+        for name in self._judging.rules:
+            self._count_open(name)
+        self._touch_all()
+
+    def _close_orphans(self) -> None:
+        for incident in list(self._journal.incidents.values()):
+            why = None if incident.closed_ms is not None else why_orphaned(incident, self._judging.rules)
+            if why is not None:
+                log_.warning("incident closed without notice", incident=incident.incident_id, reason=why)
+                self._journal.put(close_unannounced(incident, why, self._clock.now_ms(), self._journal.generation))
+                self._open.pop((incident.rule, incident.scope), None)
+                self._count_open(incident.rule)
+
+    def _touch_all(self) -> None:
+        for rule in self._judging.rules.values():
+            window = window_name(rule.window)
+            scopes = {"each base": "base=", "each venue": "venue="}.get(rule.scope)
+            for scope in self._figures.scopes(window, scopes) if scopes else [rule.scope]:
+                self._judging.touch(window, scope)
+
+    def _offer_all(self) -> None:
+        for incident_id in list(self._journal.incidents):
+            self._outbox.offer(incident_id)
+
+    def _is_live(self, incident: Incident) -> bool:
+        return incident.closed_ms is None or any(True for _ in self._outbox.undelivered(incident))
+
+    def _let_go(self) -> None:
+        """Forgets incidents that are over and told everywhere."""
+        if self._journal.is_written:
+            over = [one.incident_id for one in self._journal.incidents.values() if not self._is_live(one)]
+            for incident_id in over:
+                self._journal.forget(incident_id)
+                self._outbox.forget(incident_id)
+
+    def _count_open(self, rule: str) -> None:
+        self._metrics.open.labels(rule).set(sum(1 for name, _ in self._open if name == rule))
+
+    def _show_staleness(self, stale: bool) -> None:
+        self._metrics.stale.set(stale)
+        if stale == self._stale:
+            return
+        if self._stale is not None or not stale:
+            if stale:
+                log_.warning("totals are stale: nothing fires and nothing clears")
+            else:
+                log_.info("totals are fresh")
+        self._stale = stale

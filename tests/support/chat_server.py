@@ -1,0 +1,208 @@
+"""A local chat that speaks Slack, Telegram, Discord and webhook, and misbehaves when told to.
+
+`faults` are taken one per message, in order; when they run out, messages are accepted. What was accepted is in
+`accepted`, whatever the sender was told about it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import orjson
+from aiohttp import web
+from pydantic import SecretStr
+
+from liqwatch.settings import TargetSettings
+
+FaultKind = Literal["limited", "status", "silent", "reset", "reset_before", "slow", "garbled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """limited: 429 with `seconds` to wait. status: answers `code`. silent: accepts and never answers.
+    reset: accepts, then resets the connection. reset_before: resets without accepting. slow: accepts, answers
+    after `seconds`. garbled: accepts and answers rubbish."""
+
+    kind: FaultKind
+    code: int = 500
+    seconds: float = 0.0
+
+
+LIMITED = Fault("limited", seconds=0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message that the chat keeps."""
+
+    path: str
+    text: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    raw: bytes
+    at: float  # monotonic seconds
+
+
+@dataclass
+class ChatServer:
+    """`async with ChatServer() as chat:` then `chat.target("slack")` for settings that lead here."""
+
+    faults: list[Fault] = field(default_factory=list)
+    accepted: list[Message] = field(default_factory=list)
+    requests: int = 0
+    dead: bool = False  # every message gets status 500 without being accepted
+    host: str = "127.0.0.1"
+    port: int = 0
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _runner: web.AppRunner | None = None
+    _ending: asyncio.Event = field(default_factory=asyncio.Event)
+    _keys: dict[str, int] = field(default_factory=dict)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/slack/api/conversations.history", self._history)
+        app.router.add_post("/{path:.*}", self._message)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ending.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    def target(self, kind: str, **changes: Any) -> TargetSettings:
+        """Settings of a target that is this chat; `slack-bot` and `discord-bot` are the bots."""
+        base = f"http://{self.host}:{self.port}"
+        fields: dict[str, dict[str, Any]] = {
+            "slack": {"url": SecretStr(f"{base}/slack/hook/T0/B0/secret-part")},
+            "slack-bot": {"token": SecretStr("xoxb-secret"), "channel": "C1", "api_origin": f"{base}/slack"},
+            "telegram": {"token": SecretStr("1:secret"), "channel": "42", "api_origin": f"{base}/telegram"},
+            "discord": {"url": SecretStr(f"{base}/discord/hook/1/secret-part")},
+            "discord-bot": {"token": SecretStr("secret"), "channel": "7", "api_origin": f"{base}/discord"},
+            "webhook": {"url": SecretStr(f"{base}/hook?token=secret"), "secret": SecretStr("signing-secret")},
+        }
+        common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "1s"}
+        return TargetSettings.model_validate(common | fields[kind] | changes)
+
+    def texts(self) -> list[str]:
+        """What the chat shows, in the order it came."""
+        return [message.text for message in self.accepted]
+
+    async def wait_for(self, count: int, timeout: float = 10.0) -> list[Message]:
+        """The accepted messages, once there are `count`. Raises TimeoutError."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: len(self.accepted) >= count)
+        return self.accepted
+
+    async def wait_for_requests(self, count: int, timeout: float = 10.0) -> None:
+        """Returns once so many messages have been tried. Raises TimeoutError."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: self.requests >= count)
+
+    def fail(self, faults: Iterable[Fault]) -> None:
+        """The next messages meet these."""
+        self.faults.extend(faults)
+
+    async def _message(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        service = request.path.split("/")[1]
+        async with self._changed:
+            self.requests += 1
+            self._changed.notify_all()
+        if self.dead:
+            return web.Response(status=500)
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None and fault.kind == "limited":
+            return _limited(service, fault.seconds)
+        if fault is not None and fault.kind == "status":
+            return web.json_response(_refusal(service, fault.code), status=fault.code)
+        if fault is not None and fault.kind == "reset_before":
+            return self._reset(request)
+        number = await self._accept(request, raw)
+        if fault is not None:
+            match fault.kind:
+                case "reset":
+                    return self._reset(request)
+                case "silent":
+                    await self._ending.wait()
+                case "slow":
+                    await asyncio.sleep(fault.seconds)
+                case "garbled":
+                    return web.Response(text="<html>gateway</html>")
+        return _accepted(service, request.path, number)
+
+    async def _accept(self, request: web.Request, raw: bytes) -> int:
+        body = orjson.loads(raw)
+        nonce = body.get("nonce") if body.get("enforce_nonce") else None
+        key = request.headers.get("Idempotency-Key") or nonce
+        async with self._changed:
+            if key is not None and key in self._keys:
+                return self._keys[key]
+            text = body.get("text") or body.get("content") or ""
+            self.accepted.append(Message(request.path, text, body, dict(request.headers), raw, time.monotonic()))
+            if key is not None:
+                self._keys[key] = len(self.accepted)
+            self._changed.notify_all()
+            return len(self.accepted)
+
+    @staticmethod
+    def _reset(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def _history(self, request: web.Request) -> web.Response:
+        rows = [
+            {"ts": f"{number}.0", "text": message.text, "metadata": message.body.get("metadata")}
+            for number, message in enumerate(self.accepted, start=1)
+            if message.path.endswith("chat.postMessage")
+        ]
+        return web.json_response({"ok": True, "messages": rows[::-1], "has_more": False})
+
+
+def _limited(service: str, seconds: float) -> web.Response:
+    match service:
+        case "telegram":
+            body: dict[str, Any] = {
+                "ok": False,
+                "error_code": 429,
+                "description": f"Too Many Requests: retry after {seconds:g}",
+                "parameters": {"retry_after": seconds},
+            }
+        case "discord":
+            body = {"message": "You are being rate limited.", "retry_after": seconds, "global": False}
+        case "slack":
+            return web.Response(
+                status=429, text='{"ok":false,"error":"ratelimited"}', headers={"Retry-After": f"{seconds:g}"}
+            )
+        case _:
+            return web.Response(status=429, headers={"Retry-After": f"{seconds:g}"})
+    return web.json_response(body, status=429)
+
+
+def _refusal(service: str, code: int) -> dict[str, Any]:
+    match service:
+        case "telegram":
+            return {"ok": False, "error_code": code, "description": "Bad Request: chat not found"}
+        case "discord":
+            return {"message": "Unknown Channel", "code": 10003}
+        case _:
+            return {"ok": False, "error": "channel_not_found"}
+
+
+def _accepted(service: str, path: str, number: int) -> web.Response:
+    match service:
+        case "telegram":
+            return web.json_response({"ok": True, "result": {"message_id": number}})
+        case "discord":
+            return web.json_response({"id": str(number), "channel_id": "7"})
+        case "slack" if path.endswith("chat.postMessage"):
+            return web.json_response({"ok": True, "channel": "C1", "ts": f"{number}.0"})
+        case _:
+            return web.Response(text="ok")
