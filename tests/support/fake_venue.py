@@ -53,6 +53,10 @@ class FakeSession:
     def acknowledged(self) -> bool:
         return not self._wanted
 
+    @property
+    def control_expected(self) -> bool:
+        return True
+
     def receive(self, frame: Frame, received_ms: int) -> Received:
         if frame == "pong":
             return HEARTBEAT

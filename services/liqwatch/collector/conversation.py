@@ -94,6 +94,8 @@ class Conversation:
         watch = self._watch
         if watch.asked is None and not self.session.acknowledged:
             watch.asked, self._asked_ms = now, at_ms
+        if not self.session.control_expected:
+            watch.control = None
         late = watch.late(now)
         if late == "silent":
             self._fail(late, f"no frame for {watch.silence:.0f} s")

@@ -1,5 +1,6 @@
 """Reads one public instrument list over HTTP: all its pages, bounded in size, number and time."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ async def fetch_list(
         seen.add(url)
         try:
             body = await _fetch(http, moved(url, origin))
-            page = venue.read_instruments(listed, body)
+            page = await asyncio.to_thread(venue.read_instruments, listed, body)  # a megabyte of JSON: not in the loop
         except ValueError as error:  # not what the documentation promises
             raise ListFailed(Failure("error", f"not readable: {str(error)[:200]}")) from error
         except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:

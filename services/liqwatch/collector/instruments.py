@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import aiohttp
 import structlog
@@ -123,7 +122,8 @@ class InstrumentTable:
     async def _read(self, listed: InstrumentList) -> ListFailed | None:
         try:
             objects = await fetch_list(self._http, self._venue, listed, self._origin)
-            self._take(listed.name, objects)
+            built, errors = await asyncio.to_thread(build_instruments, self._venue, objects, self._usd)
+            self._take(listed.name, built, errors)
         except ListFailed as error:
             self._metrics.instrument_failures.labels(self._venue.name).inc()
             self.failing[listed.name] = str(error)
@@ -131,12 +131,11 @@ class InstrumentTable:
         self.failing.pop(listed.name, None)
         return None
 
-    def _take(self, name: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
-        built, errors = build_instruments(self._venue, objects, self._usd)
+    def _take(self, name: str, built: Mapping[str, Instrument], errors: Sequence[str]) -> None:
         if errors:
             self._log.debug("instruments not usable", list=name, number=len(errors), first=errors[0])
         if not built:
-            raise ListFailed(Failure("error", f"none of its {len(objects)} entries is usable: {errors[:1]}"))
+            raise ListFailed(Failure("error", f"none of its {len(errors)} entries is usable: {errors[:1]}"))
         known = self.known
         changes = [
             f"{symbol}: {_terms(known[symbol])} -> {_terms(new)}"
