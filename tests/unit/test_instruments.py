@@ -177,13 +177,13 @@ async def test_a_symbol_that_no_list_knows_is_rejected_and_not_asked_for_again(t
 
 
 async def test_a_venue_whose_list_comes_late_is_not_watched_before(tmp_path: Path) -> None:
-    async with VenueServer() as server:
-        async with collecting(server, MemoryLog(), tmp_path, rest=False) as collector:
+    async with VenueServer(rest={PATH: (503, {}, b"")}) as server:
+        async with collecting(server, MemoryLog(), tmp_path) as collector:
             await until(lambda: collector.told("venue is down"))
-            assert "instrument list: main: answered HTTP 404" == collector.told("venue is down")[0]["reason"]
+            assert "instrument list: main: answered HTTP 503" == collector.told("venue is down")[0]["reason"]
             assert 0 == server.connects
             server.rest[PATH] = LISTING
-            await until(lambda: collector.watched, within=35)
+            await until(lambda: collector.watched)
 
 
 def test_an_origin_replaces_scheme_host_and_port_only() -> None:
