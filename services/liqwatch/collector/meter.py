@@ -13,7 +13,7 @@ class Meter:
     events: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FeedState:
     """One feed as people see it: what it does, what is wrong in words, when it is tried again."""
 
