@@ -3,7 +3,7 @@
 They do not use the decoders of `liqwatch.venues`: what the simulator says it sent has to be an independent check.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..trouble import Trouble
 from .base import Dialect, Listings
@@ -19,7 +19,7 @@ VENUES = ("binance", "bitget", "bybit", "gate", "htx", "okx")
 
 def dialect(venue: str, listings: Listings, trouble: Trouble) -> Dialect:
     """The protocol of `venue`. Raises `KeyError` for one that is not simulated."""
-    makers: Mapping[str, type[Dialect]] = {
+    makers: Mapping[str, Callable[[Listings, Trouble], Dialect]] = {
         "binance": BinanceDialect,
         "bitget": BitgetDialect,
         "bybit": BybitDialect,
@@ -27,4 +27,4 @@ def dialect(venue: str, listings: Listings, trouble: Trouble) -> Dialect:
         "htx": HtxDialect,
         "okx": OkxDialect,
     }
-    return makers[venue](listings, trouble)  # type: ignore[call-arg]
+    return makers[venue](listings, trouble)

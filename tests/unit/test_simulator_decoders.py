@@ -1,0 +1,125 @@
+"""Two readings of the venues' pages against each other: what the simulator writes is what the decoders read."""
+
+import gzip
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+
+from liqwatch import venues
+from liqwatch.settings import CollectorSettings
+from liqwatch.simulator import scenarios
+from liqwatch.simulator.books import Books
+from liqwatch.simulator.dialects import VENUES, dialect
+from liqwatch.simulator.dialects.base import Conversation, Dialect
+from liqwatch.simulator.listings import standard
+from liqwatch.simulator.orders import Entry, entry
+from liqwatch.simulator.trouble import Trouble
+from liqwatch.venues.base import FrameKind, Instrument, Session, Venue, build_instruments
+from liqwatch.wire import Liquidation, micros
+
+NOW_MS = 1_800_000_000_000
+
+
+def unpacked(frame: str | bytes) -> str:
+    return gzip.decompress(frame).decode() if isinstance(frame, bytes) else frame
+
+
+def instruments_of(venue: Venue, simulated: Dialect) -> dict[str, Instrument]:
+    """The venue's lists as the simulator serves them, through the venue's own reading."""
+    objects = {}
+    for listed in venue.instrument_lists:
+        url: str | None = listed.url
+        while url is not None:
+            parts = urlsplit(url)
+            answer = simulated.rest(parts.path, dict(parse_qsl(parts.query)))
+            assert answer is not None, url
+            page = venue.read_instruments(listed, orjson.dumps(answer.body))
+            objects.update(page.objects)
+            url = page.next_url
+    built, errors = build_instruments(venue, objects, CollectorSettings().usd_currencies)
+    assert [] == errors
+    return dict(built)
+
+
+class Line:
+    """One feed's session talking to one simulated conversation."""
+
+    def __init__(self, venue: Venue, feed: int, simulated: Dialect, instruments: Mapping[str, Instrument]) -> None:
+        place = venue.feeds[feed]
+        parts = urlsplit(place.url)
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        conversation = simulated.connect(path, dict(place.headers))
+        assert conversation is not None, place.url
+        self.conversation: Conversation = conversation
+        mine = [name for name, found in instruments.items() if found.feed in (None, place.name) and found.trading]
+        symbols = mine if place.symbols_per_socket else []
+        self.session: Session = venue.session(place, instruments, symbols)
+        self._exchange(list(self.session.opening_frames()))
+
+    def _exchange(self, frames: Sequence[str | bytes]) -> None:
+        for frame in frames:
+            for reply in self.conversation.receive(frame, NOW_MS):
+                received = self.session.receive(unpacked(reply), NOW_MS)
+                assert received.kind is not FrameKind.REFUSED, received.error
+                self._exchange(list(received.replies))
+
+    def hear(self, entries: list[Entry]) -> list[Liquidation]:
+        heard: list[Liquidation] = []
+        for frame in self.conversation.push(entries, NOW_MS):
+            received = self.session.receive(unpacked(frame), NOW_MS)
+            assert (FrameKind.DATA, None, ()) == (received.kind, received.error, tuple(received.bad_rows))
+            heard += received.liquidations
+        return heard
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_the_decoder_reads_what_the_simulator_wrote_to_the_micro_dollar(name: str) -> None:
+    venue = venues.discover()[name]
+    listings = {listing.symbol: listing for listing in standard() if listing.venue == name}
+    simulated = dialect(name, listings, Trouble())
+    instruments = instruments_of(venue, simulated)
+    lines = [Line(venue, number, simulated, instruments) for number in range(len(venue.feeds))]
+    orders = [order for order in scenarios.named("2025-10-10", orders=3_000).orders if order.venue == name]
+    entries = [entry(listings[order.symbol], order, NOW_MS + number) for number, order in enumerate(orders)]
+
+    books, heard = Books(), {}
+    for start in range(0, len(entries), 7):
+        for line in lines:
+            batch = [item for item in entries[start : start + 7] if line.conversation.carries(item.listing)]
+            for item in batch:
+                books.add(item, sent=True)
+            heard.update({event.event_id: event for event in line.hear(batch)})
+
+    assert all(line.session.acknowledged for line in lines)
+    assert len(entries) == books.count() == len(heard)
+    for side in ("long", "short"):
+        found = [micros(event.notional_usd) for event in heard.values() if event.side == side]
+        assert (books.count(side), books.usd(side)) == (len(found), sum(found))
+    by_time = {event.event_time_ms: event for event in heard.values()}
+    for item in entries:
+        event = by_time[item.event_ms]
+        assert (item.listing.symbol, item.listing.base, item.side) == (event.symbol, event.base, event.side)
+        assert item.price == Decimal(event.price)
+        assert item.base() == pytest.approx(Decimal(event.quantity), rel=Decimal("1e-20"))
+
+
+@pytest.mark.parametrize("name", VENUES)
+def test_heartbeats_are_understood_on_both_sides(name: str) -> None:
+    venue = venues.discover()[name]
+    listings = {listing.symbol: listing for listing in standard() if listing.venue == name}
+    simulated = dialect(name, listings, Trouble())
+    line = Line(venue, 0, simulated, instruments_of(venue, simulated))
+    kinds = set()
+    for _ in range(200):  # seconds; longer than any venue stands silence
+        own = line.session.ping_frame()
+        replies = list(line.conversation.receive(own, NOW_MS)) if own is not None else []
+        for frame in [*replies, *line.conversation.second(NOW_MS), *line.conversation.ticks(NOW_MS)]:
+            received = line.session.receive(unpacked(frame), NOW_MS)
+            kinds.add(received.kind)
+            for reply in received.replies:
+                assert [] == list(line.conversation.receive(reply, NOW_MS))
+    assert kinds <= {FrameKind.HEARTBEAT, FrameKind.CONTROL, FrameKind.ACK}
+    assert kinds
