@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from weakref import WeakSet
 
 from ..clock import Clock
 from ..settings import KafkaSettings
@@ -27,7 +26,7 @@ class KafkaLog:
         self._connection = connection(settings)
         self._producer = KafkaProducer(self._connection)
         self._partitions: dict[str, int] = {}
-        self._open: WeakSet[KafkaReader | KafkaMember] = WeakSet()
+        self._open: set[KafkaReader | KafkaMember] = set()
         self._closed = False
 
     async def open(self) -> None:
@@ -48,27 +47,27 @@ class KafkaLog:
         self, topic: Topic, *, start: Start = EARLIEST, partitions: Collection[int] | None = None
     ) -> KafkaReader:
         await self._require(topic)
-        reader = KafkaReader(self._connection, topic.name, topic.compacted)
+        reader = KafkaReader(self._connection, topic.name, topic.compacted, self._open.discard)
+        self._open.add(reader)  # the log ends what its user forgets to
         try:
             chosen = range(topic.partitions) if partitions is None else partitions
             await reader.go_to(await (await reader.client()).starts(chosen, start))
         except BaseException:
             await reader.close(0.5)
             raise
-        self._open.add(reader)
         return reader
 
     async def member(self, topic: Topic, group: str, *, start: Start | timedelta = EARLIEST) -> KafkaMember:
         await self._require(topic)
         membership = Membership(self._connection, self._settings, topic.name, group)
         reader = KafkaReader(self._connection, topic.name, topic.compacted)
-        member = KafkaMember(membership, reader, start, self._clock)
+        member = KafkaMember(membership, reader, start, self._clock, self._open.discard)
+        self._open.add(member)
         try:
             await membership.start()
         except BaseException:
             await member.close(0.5)
             raise
-        self._open.add(member)
         return member
 
     async def describe(self, topic: Topic) -> TopicState | None:
@@ -92,8 +91,7 @@ class KafkaLog:
             return
         self._closed = True
         share = timeout * 0.6  # ending what does not end by itself takes a moment more
-        await asyncio.gather(self._producer.stop(share), *[part.close(share) for part in self._open])
-        self._open.clear()
+        await asyncio.gather(self._producer.stop(share), *[part.close(share) for part in list(self._open)])
 
     async def _require(self, topic: Topic) -> None:
         """Known once, known for good: topics do not change their partitions here."""

@@ -6,7 +6,7 @@ in seconds, and more than any that an earlier owner left beside the partitions.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from .kafka_reader import KafkaReader
 _LOOK_SECONDS = 0.25
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class KafkaMember:
     """See `eventlog.Member`."""
 
@@ -27,6 +27,7 @@ class KafkaMember:
     reader: KafkaReader
     start: Start | timedelta
     clock: Clock
+    forget: Callable[["KafkaMember"], None] = lambda member: None
     assignment: Assignment = NOTHING_ASSIGNED
     _adopted: frozenset[int] | None = None
     _closed: bool = False
@@ -62,6 +63,7 @@ class KafkaMember:
 
     async def close(self, timeout: float = 2.0) -> None:
         self._closed = True
+        self.forget(self)
         await asyncio.gather(self.membership.stop(timeout), self.reader.close(timeout))
 
     async def _keep_place(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,13 +17,14 @@ _SILENCE_SECONDS = 3.0
 _STUCK_SECONDS = 15.0
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class KafkaReader:
     """See `eventlog.Reader`. Built by `KafkaLog`; a member moves its partitions with `go_to`."""
 
     connection: Connection
     topic: str
     compacted: bool
+    forget: Callable[["KafkaReader"], None] = lambda reader: None
     lost: int = 0
     _positions: dict[int, int] = field(default_factory=dict)
     _order: deque[int] = field(default_factory=deque)
@@ -80,6 +81,7 @@ class KafkaReader:
 
     async def close(self, timeout: float = 2.0) -> None:
         self._closed = True
+        self.forget(self)
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
             await consumer.stop(timeout)

@@ -139,7 +139,7 @@ class SqliteMember:
                 ends = await self._reader.end_offsets()
                 mine = frozenset(ends)
                 self.assignment = Assignment(generation, mine, mine, ends)
-                return await self._reader.fetch(0.0)
+                return ()
             left = deadline - loop.time()
             if left <= 0:
                 break
