@@ -309,19 +309,12 @@ def schemas(out: Path, check: bool) -> None:
     """Writes JSON Schema per topic and the AsyncAPI document."""
     from . import contracts
 
-    stale = [
-        path
-        for path, text in contracts.generate().items()
-        if not (out / path).is_file() or (out / path).read_text(encoding="utf-8") != text
-    ]
     if check:
-        if stale:
-            fail(f"out of step: {', '.join(map(str, stale))}; run `make schemas`")
+        if stale := contracts.differences(out):
+            fail(f"out of step: {', '.join(stale)}; run `make schemas`")
         return
-    for path, text in contracts.generate().items():
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_text(text, encoding="utf-8")
-        click.echo(out / path)
+    for path in contracts.write(out):
+        click.echo(path)
 
 
 if __name__ == "__main__":
