@@ -112,10 +112,18 @@ def _aggregator(around: Surroundings) -> Part:
 def _alerter(around: Surroundings) -> Part:
     settings = around.settings
     metrics = AlerterMetrics(around.registry, settings.targets, [rule.name for rule in settings.rules])
+    titles = {name: venue.title for name, venue in enabled_venues(settings).items()}
     return Part(
         "alerter",
         lambda: AlerterService(
-            around.log, settings, around.clock, metrics, around.service_metrics, around.http, emit=around.emit
+            around.log,
+            settings,
+            around.clock,
+            metrics,
+            around.service_metrics,
+            around.http,
+            emit=around.emit,
+            venues=titles,
         ),
     )
 
