@@ -18,28 +18,32 @@ say() { echo "setup: $*" >&2; }
 
 recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
-find_python() {
-    local candidate
+can_make_environments() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
+
+find_python() { # the newest that can be used; else what to install
+    local candidate without_venv=
     for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
-        if recent_enough "$candidate"; then
+        recent_enough "$candidate" || continue
+        if can_make_environments "$candidate"; then
             command -v "$candidate"
             return
         fi
+        without_venv=${without_venv:-$candidate}
     done
-    say "Python 3.11 or newer is needed; tried: ${PYTHON:-python3.13 python3.12 python3.11 python3}"
-    say "on Debian 12, Ubuntu 24.04 or newer: apt-get install python3 python3-venv"
-    say "elsewhere: install it and run: make setup PYTHON=/path/to/python3"
+    if [[ -n $without_venv ]]; then
+        say "$without_venv has no venv module"
+        say "on Debian and Ubuntu: apt-get install python3-venv (or python3.N-venv for this very version)"
+    else
+        say "Python 3.11 or newer is needed; tried: ${PYTHON:-python3.13 python3.12 python3.11 python3}"
+        say "on Debian 12, Ubuntu 24.04 or newer: apt-get install python3 python3-venv"
+        say "elsewhere: install it and run: make setup PYTHON=/path/to/python3"
+    fi
     return 1
 }
 
 make_environment() {
     local python
     python=$(find_python)
-    if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
-        say "$python has no venv module"
-        say "on Debian and Ubuntu: apt-get install python3-venv (or python3.N-venv for this very version)"
-        return 1
-    fi
     say "making .venv with $("$python" --version)"
     "$python" -m venv --clear .venv
 }
