@@ -87,7 +87,7 @@ class ChatServer:
             "discord-bot": {"token": SecretStr("secret"), "channel": "7", "api_origin": f"{base}/discord"},
             "webhook": {"url": SecretStr(f"{base}/hook?token=secret"), "secret": SecretStr("signing-secret")},
         }
-        common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "1s"}
+        common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "500ms"}
         return TargetSettings.model_validate(common | fields[kind] | changes)
 
     def texts(self) -> list[str]:

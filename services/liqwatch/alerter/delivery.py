@@ -119,7 +119,7 @@ class Courier:
             stopping.cancel()
 
     async def _deliver(self, delivery: Delivery) -> None:
-        backoff = Backoff(first=0.5, cap=60.0)
+        backoff = Backoff(first=0.25, cap=60.0)
         searches = 0
         while True:
             await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))

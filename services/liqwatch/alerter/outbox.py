@@ -46,6 +46,7 @@ class Outbox:
         self._ending: list[asyncio.Task[None]] = []
         self._durable: dict[str, int] = {}  # incident -> time of its newest step that the log has
         self._journal: Journal | None = None
+        self._overflowed = False  # a queue was full: its next free place is offered to everything that waits
 
     def start(self, journal: Journal) -> None:
         """Builds the couriers and sets them to work."""
@@ -88,9 +89,15 @@ class Outbox:
                 continue
             post = self._posts.get(delivery.target)
             if post is not None:
-                post.courier.offer(delivery)
+                self._overflowed |= not post.courier.offer(delivery)
             elif all(task.done() for task in self._ending):
                 self._bury(delivery)
+
+    def offer_all(self) -> None:
+        """Queues whatever is still to be delivered of all incidents, as far as there is room."""
+        self._overflowed = False
+        for incident_id in list(self._journal.incidents) if self._journal is not None else ():
+            self.offer(incident_id)
 
     def undelivered(self, incident: Incident) -> Iterable[Delivery]:
         """What is still to be delivered of an incident."""
@@ -142,7 +149,10 @@ class Outbox:
         self._posts[name] = _Post(courier, asyncio.create_task(_after(waits, courier.run), name=f"target {name}"))
 
     def _done(self, delivery: Delivery) -> None:
-        self.offer(delivery.incident_id)
+        if self._overflowed:
+            self.offer_all()
+        else:
+            self.offer(delivery.incident_id)
 
     def _held(self, target: str, tried: Sequence[Attempt]) -> bool:
         post = self._posts.get(target)

@@ -122,7 +122,7 @@ class AlerterService:
         if self._journal.acting:
             self._close_orphans()
             self._touch_all()
-            self._offer_all()
+            self._outbox.offer_all()
             self._judge()
 
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
@@ -166,7 +166,7 @@ class AlerterService:
             self._judge()
             if ticks % _PEAKS_EVERY == 0:
                 self._write_peaks()
-            self._offer_all()
+            self._outbox.offer_all()
             self._let_go()
             self._outbox.count(self._journal.incidents.values(), now_ms)
 
@@ -264,10 +264,6 @@ class AlerterService:
             scopes = {"each base": "base=", "each venue": "venue="}.get(rule.scope)
             for scope in self._figures.scopes(window, scopes) if scopes else [rule.scope]:
                 self._judging.touch(window, scope)
-
-    def _offer_all(self) -> None:
-        for incident_id in list(self._journal.incidents):
-            self._outbox.offer(incident_id)
 
     def _is_live(self, incident: Incident) -> bool:
         return incident.closed_ms is None or any(True for _ in self._outbox.undelivered(incident))

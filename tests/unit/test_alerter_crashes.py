@@ -1,0 +1,135 @@
+"""The alerter dies at every point between a decision and its outcome, and another takes over from the log."""
+
+from typing import Literal
+
+import pytest
+
+from liqwatch.topics import ALERTS
+from tests.support.alerter_stage import Stage, longs, until
+from tests.support.chat_server import ChatServer, Fault
+from tests.support.crashing_log import CrashingLog
+
+KEYED = ["webhook", "discord-bot", "slack-bot"]  # a second copy is kept out, or the first can be found
+UNKEYED = ["slack", "telegram", "discord"]
+Moment = Literal["before", "after"]
+
+# Appends to the topic: 1 the decision, 2 the attempt, 3 the outcome.
+SURELY_NOT_SENT = [
+    pytest.param(1, "before", id="decided"),
+    pytest.param(1, "after", id="decision written"),
+    pytest.param(2, "before", id="attempt not written"),
+]
+MAYBE_SENT = [pytest.param(2, "after", False, id="attempt written"), pytest.param(3, "before", True, id="sent")]
+
+
+def stage(chat: ChatServer, kind: str, log: CrashingLog) -> Stage:
+    return Stage([longs()], {"desk": chat.target(kind)}, log=log)
+
+
+async def crash_and_restart(on: Stage, log: CrashingLog, append: int, moment: Moment) -> None:
+    log.crash(ALERTS, append, moment)
+    one = await on.start()
+    await on.total(1_200_000_000)
+    await log.crashed.wait()
+    await one.kill()
+    log.mend()
+    await on.start()
+    await until(lambda: any(outcome == "accepted" for _, outcome, _ in on.outcomes("desk")))
+
+
+@pytest.mark.parametrize("kind", KEYED + UNKEYED)
+@pytest.mark.parametrize(("append", "moment"), SURELY_NOT_SENT)
+async def test_what_was_surely_not_sent_is_told_once_and_unmarked(kind: str, append: int, moment: Moment) -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, kind, log) as on:
+        await crash_and_restart(on, log, append, moment)
+        assert 1 == len(chat.accepted)
+        assert "repeat of" not in chat.accepted[0].text
+        assert ["fired"] == on.kinds()
+
+
+@pytest.mark.parametrize("kind", UNKEYED)
+@pytest.mark.parametrize(("append", "moment", "was_sent"), MAYBE_SENT)
+async def test_what_may_have_been_sent_is_repeated_once_and_marked(
+    kind: str, append: int, moment: Moment, was_sent: bool
+) -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, kind, log) as on:
+        await crash_and_restart(on, log, append, moment)
+        marked = ["repeat of" in text.replace("\\", "") for text in chat.texts()]
+        assert ([False] if was_sent else []) + [True] == marked
+        assert [("fired", "unknown", False), ("fired", "accepted", True)] == on.outcomes("desk")
+
+
+@pytest.mark.parametrize("kind", KEYED)
+@pytest.mark.parametrize(("append", "moment", "was_sent"), MAYBE_SENT)
+async def test_where_the_target_lets_us_know_nothing_is_sent_twice(
+    kind: str, append: int, moment: Moment, was_sent: bool
+) -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, kind, log) as on:
+        await crash_and_restart(on, log, append, moment)
+        assert ["repeat of" in text for text in chat.texts()] == [False]
+        if kind != "slack-bot":  # there it is found, not sent again
+            assert (2 if was_sent else 1) == chat.requests
+
+
+@pytest.mark.parametrize("kind", UNKEYED + KEYED)
+async def test_killed_while_waiting_for_the_answer(kind: str) -> None:
+    async with ChatServer([Fault("silent")]) as chat, stage(chat, kind, CrashingLog()) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for(1)
+        await one.kill()
+        await on.start()
+        await until(lambda: any(outcome == "accepted" for _, outcome, _ in on.outcomes("desk")))
+        assert ([False, True] if kind in UNKEYED else [False]) == [
+            "repeat of" in text.replace("\\", "") for text in chat.texts()
+        ]
+
+
+async def test_after_the_outcome_is_written_a_restart_sends_nothing() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram", CrashingLog()) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        await one.kill()
+        await on.start()
+        await on.total(1_250_000_000)
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        assert ["fired", "stepped_up"] == on.kinds()
+
+
+async def test_a_target_that_holds_is_not_told_again_after_an_unknown_outcome() -> None:
+    log = CrashingLog()
+    targets = dict(desk=None, other=None)
+    async with ChatServer() as chat:
+        targets = {"desk": chat.target("telegram", on_unknown="hold"), "other": chat.target("webhook")}
+        async with Stage([longs()], targets, log=log) as on:
+            log.crash(ALERTS, 3, "before")
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await log.crashed.wait()
+            await one.kill()
+            log.mend()
+            await on.start()
+            await on.total(1_800_000_000)  # the next step goes out as ever
+            await until(lambda: ("stepped_up", "accepted", False) in on.outcomes("desk"))
+            assert [("fired", "unknown", False), ("stepped_up", "accepted", False)] == on.outcomes("desk")
+
+
+@pytest.mark.parametrize("kind", ["telegram", "webhook"])
+async def test_a_decision_waits_for_the_log_and_is_told_once_when_it_is_back(kind: str) -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, kind, log) as on:
+        log.crash(ALERTS, 1, "before")
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await log.crashed.wait()
+        assert 0 == chat.requests
+        await one.end()  # the log never answers; the service ends all the same
+        log.mend()
+        await on.start()
+        await chat.wait_for(1)
+        assert 1 == chat.requests

@@ -1,0 +1,176 @@
+"""Chats that misbehave: nothing is lost, nothing is told twice unmarked, and no target delays another."""
+
+import socket
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.alerter_stage import Stage, longs, until
+from tests.support.chat_server import LIMITED, ChatServer, Fault
+
+KEYED = ["webhook", "discord-bot", "slack-bot"]
+UNKEYED = ["slack", "telegram", "discord"]
+UNCLEAR = [
+    pytest.param(Fault("status", code=500), id="500"),
+    pytest.param(Fault("reset"), id="reset after accepting"),
+    pytest.param(Fault("reset_before"), id="reset before accepting"),
+    pytest.param(Fault("silent"), id="no answer"),
+]
+
+
+def is_marked(texts: list[str]) -> list[bool]:
+    return ["repeat of" in text.replace("\\", "") for text in texts]
+
+
+@pytest.mark.parametrize("kind", KEYED + UNKEYED)
+async def test_a_429_is_waited_out_and_told_once(kind: str) -> None:
+    async with ChatServer([LIMITED, LIMITED]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        assert (1, 3) == (len(chat.accepted), chat.requests)
+        assert 2 == one.metric("liqwatch_notifications_total", destination="desk", outcome="not_sent")
+
+
+async def test_a_429_is_waited_out_as_long_as_the_chat_says() -> None:
+    limited = Fault("limited", seconds=1.2)
+    async with ChatServer([limited]) as chat, Stage([longs()], {"desk": chat.target("discord")}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for_requests(1)
+        await chat.wait_for(1)
+        (attempt,) = on.incidents()[0].steps[0].attempts
+        assert 2 == attempt.number
+        assert attempt.at_ms - on.incidents()[0].opened_ms >= 1200
+
+
+@pytest.mark.parametrize("kind", KEYED + UNKEYED)
+async def test_a_refusal_is_a_dead_letter_told_through_another_target(kind: str) -> None:
+    async with ChatServer([Fault("status", code=400)]) as chat:
+        targets = {"desk": chat.target(kind), "screen": chat.target("webhook").model_copy(update={"kind": "console"})}
+        async with Stage([longs(targets=("desk",))], targets) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: len(on.emitted) == 1)
+            assert 1 == chat.requests
+            assert "desk refused a message: " in on.emitted[0]
+            assert "At least $1.20B of longs liquidated in 24 hours" in on.emitted[0]
+            await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 0)
+            assert 1 == one.metric("liqwatch_notifications_total", destination="desk", outcome="refused")
+            assert [("fired", "refused", False)] == on.outcomes("desk")
+
+
+@pytest.mark.parametrize("fault", UNCLEAR)
+@pytest.mark.parametrize("kind", UNKEYED)
+async def test_an_unknown_outcome_is_repeated_and_marked(kind: str, fault: Fault) -> None:
+    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: ("fired", "accepted", True) in on.outcomes("desk"))
+        assert [("fired", "unknown", False), ("fired", "accepted", True)] == on.outcomes("desk")
+        assert is_marked(chat.texts())[-1:] == [True]
+        assert 1 == one.metric("liqwatch_notifications_repeated_total", destination="desk")
+
+
+@pytest.mark.parametrize("fault", UNCLEAR)
+@pytest.mark.parametrize("kind", KEYED)
+async def test_an_unknown_outcome_is_settled_where_the_target_lets_us_know(kind: str, fault: Fault) -> None:
+    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: ("fired", "accepted", False) in on.outcomes("desk"))
+        assert [False] == is_marked(chat.texts())
+
+
+@pytest.mark.parametrize("kind", ["slack-bot", "telegram"])
+async def test_rubbish_for_an_answer_is_an_unknown_outcome(kind: str) -> None:
+    async with ChatServer([Fault("garbled")]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: any(outcome == "accepted" for _, outcome, _ in on.outcomes("desk")))
+        assert ([False, True] if kind == "telegram" else [False]) == is_marked(chat.texts())
+
+
+async def test_a_target_that_holds_stays_unknown() -> None:
+    async with ChatServer([Fault("reset")]) as chat:
+        targets = {"desk": chat.target("telegram", on_unknown="hold")}
+        async with Stage([longs()], targets) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: on.outcomes("desk") == [("fired", "unknown", False)])
+            await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 0)
+            assert 1 == chat.requests
+
+
+async def test_a_chat_that_cannot_be_reached_gets_everything_when_it_is_back() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    late = ChatServer(port=port)
+    async with Stage([longs()], {"desk": late.target("telegram")}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "not_sent", False)])
+        await on.total(1_800_000_000)
+        await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 2)
+        async with late:
+            await late.wait_for(2)
+            assert [False, False] == is_marked(late.texts())
+            assert ["At least $1.20B", "At least $1.80B"] == [text.removeprefix("<b>")[:15] for text in late.texts()]
+
+
+async def test_a_dead_target_does_not_delay_another() -> None:
+    async with ChatServer() as chat, ChatServer([Fault("silent")] * 9) as dead:
+        targets = {"dead": dead.target("telegram", timeout="30s"), "desk": chat.target("telegram")}
+        async with Stage([longs()], targets) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await dead.wait_for(1)
+            await on.total(1_800_000_000)
+            await chat.wait_for(2)
+            assert 1 == dead.requests
+            await until(lambda: one.metric("liqwatch_outbox_pending", destination="dead") == 2)
+
+
+async def test_more_than_a_queue_holds_is_kept_and_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("liqwatch.alerter.delivery.QUEUE_SIZE", 2)
+    rule = longs(name="coins", scope="each base", thresholds=("10M",))
+    async with ChatServer([LIMITED]) as chat, Stage([rule], {"desk": chat.target("webhook")}) as on:
+        await on.start()
+        for number in range(20):
+            await on.total(20_000_000, scope=f"base=C{number}")
+        await chat.wait_for(20)
+        assert 20 == len({message.body["scope"] for message in chat.accepted})
+
+
+async def test_a_step_for_a_target_that_is_gone_is_a_dead_letter() -> None:
+    async with ChatServer() as chat:
+        chat.dead = True
+        async with Stage([longs()], {"gone": chat.target("webhook")}) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await chat.wait_for_requests(1)
+            await one.end()
+            on.targets = {}  # the console remains
+            await on.start()
+            await until(lambda: len(on.emitted) == 1)
+            assert "gone refused a message: no such target is in use." in on.emitted[0]
+
+
+@pytest.mark.parametrize("kind", KEYED + UNKEYED)
+async def test_no_secret_is_logged_or_recorded(kind: str) -> None:
+    faults = [
+        Fault("status", code=500),
+        Fault("reset"),
+        LIMITED,
+        Fault("silent"),
+        Fault("garbled"),
+        Fault("status", code=400),
+    ]
+    async with ChatServer(faults) as chat, Stage([longs()], {"desk": chat.target(kind, timeout="200ms")}) as on:
+        with capture_logs() as logs:
+            await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: len(on.outcomes("desk")) > 1, within=20)
+        seen = repr(logs) + repr(on.incidents())
+        assert "secret" not in seen and "127.0.0.1" not in seen
