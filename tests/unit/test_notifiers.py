@@ -1,0 +1,230 @@
+"""Every notifier against its recording, and what no name in a text may ever do to a chat."""
+
+import hashlib
+import hmac
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from liqwatch.alerter.notifiers import discover
+from liqwatch.alerter.notifiers.base import (
+    Accepted,
+    Emission,
+    HttpRequest,
+    Notice,
+    Notifier,
+    NotSent,
+    Outcome,
+    Refused,
+    Response,
+    Unknown,
+)
+from liqwatch.alerter.notifiers.slack import SlackBot
+from liqwatch.settings import TargetSettings
+
+RECORDINGS = Path(__file__).parents[1] / "data" / "notifiers"
+KINDS = discover()
+AT_MS = 1_763_999_999_000
+CHATS = ["slack", "slack-bot", "telegram", "discord", "discord-bot"]
+
+
+def notice(**changes: Any) -> Notice:
+    fields: dict[str, Any] = {
+        "notice_id": "longs:all:1:2",
+        "kind": "fired",
+        "severity": "critical",
+        "headline": "H",
+        "text": "T",
+        "at_ms": AT_MS,
+        "sent_ms": AT_MS + 1000,
+        "facts": {"rule": "longs"},
+    }
+    return Notice(**fields | changes)
+
+
+def recordings() -> list[Any]:
+    found = []
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
+        head, *cases = (orjson.loads(line) for line in path.read_bytes().splitlines())
+        for case in cases:
+            settings = TargetSettings.model_validate(head["settings"][case["settings"]])
+            found.append(pytest.param(settings, case, id=f"{path.stem}: {case['case']}"))
+    return found
+
+
+def shown(outcome: Outcome) -> list[Any]:
+    match outcome:
+        case Accepted(message_id):
+            return ["accepted", message_id]
+        case NotSent(_, after):
+            return ["not_sent", after.total_seconds() if after is not None else None]
+        case Refused(reason):
+            return ["refused", reason]
+        case Unknown(reason):
+            return ["unknown", reason]
+
+
+def built(name: str, **changes: Any) -> Notifier:
+    fields: dict[str, dict[str, Any]] = {
+        "slack": {"url": SecretStr("https://hooks.example/hush")},
+        "slack-bot": {"token": SecretStr("hush"), "channel": "C1"},
+        "telegram": {"token": SecretStr("hush"), "channel": "1"},
+        "discord": {"url": SecretStr("https://hooks.example/hush")},
+        "discord-bot": {"token": SecretStr("hush"), "channel": "1"},
+        "webhook": {"url": SecretStr("https://desk.example/hush"), "secret": SecretStr("hush")},
+    }
+    kind = name.removesuffix("-bot")
+    return KINDS[kind].build(TargetSettings.model_validate({"kind": kind} | fields[name] | changes))
+
+
+def rendered(name: str, made: Notice) -> dict[str, Any]:
+    request = built(name).render(made)
+    assert isinstance(request, HttpRequest)
+    body = orjson.loads(request.body)
+    assert isinstance(body, dict)
+    return body
+
+
+def words(name: str, body: dict[str, Any]) -> list[str]:
+    """Everything that the chat would show."""
+    if name.startswith("slack"):
+        return [body["text"], *(block["text"]["text"] for block in body["blocks"])]
+    return [body.get("content") or body["text"]]
+
+
+@pytest.mark.parametrize(("settings", "case"), recordings())
+def test_recording(settings: TargetSettings, case: dict[str, Any]) -> None:
+    notifier = KINDS[settings.kind].build(settings)
+    if "response" in case:
+        recorded = case["response"]
+        body = recorded["body"]
+        raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
+        response = Response(recorded["status"], recorded.get("headers", {}), raw)
+        assert case["outcome"] == shown(notifier.judge(response))
+        return
+    request = notifier.render(notice(**case["notice"]))
+    if isinstance(request, Emission):
+        assert case["emission"] == request.text
+        return
+    expected = case["request"]
+    nonce = expected["body"].get("nonce", "")
+    if nonce.startswith("$sha256:"):
+        expected["body"]["nonce"] = hashlib.sha256(nonce.removeprefix("$sha256:").encode()).hexdigest()[:25]
+    assert expected["body"] == orjson.loads(request.body)
+    assert expected.get("url", request.url.get_secret_value()) == request.url.get_secret_value()
+    assert expected.get("headers", request.headers) == request.headers
+
+
+def test_every_notifier_has_a_recording() -> None:
+    assert sorted(KINDS) == sorted(path.stem for path in RECORDINGS.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("name", [*CHATS, "webhook"])
+def test_a_request_does_not_print_its_secrets(name: str) -> None:
+    notifier = built(name)
+    assert "hush" not in repr(notifier.render(notice())) + repr(notifier)
+
+
+LIMITS = {"telegram": 4096, "discord": 2000, "discord-bot": 2000}
+NASTY = ["a", "<", "&", "_", "\\", "😀", "é", "\n", "@", "."]
+
+
+@pytest.mark.parametrize("name", CHATS)
+@given(
+    headline=st.text(st.sampled_from(NASTY), max_size=400),
+    text=st.text(st.sampled_from(NASTY), max_size=6000),
+)
+def test_a_long_message_is_cut_never_refused(name: str, headline: str, text: str) -> None:
+    body = rendered(name, notice(headline=headline, text=text, repeat_of_ms=AT_MS))
+    limits = [3000, 150, 3000] if name.startswith("slack") else [LIMITS[name]]
+    for shown_text, limit in zip(words(name, body), limits, strict=True):
+        assert len(shown_text.encode("utf-16-le")) // 2 <= limit
+    assert "repeat of" in words(name, body)[0].replace("\\", "")
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_cut_shows_and_splits_no_escape(name: str) -> None:
+    text = words(name, rendered(name, notice(text="&_" * 5000)))[-1]
+    kept = text.removesuffix("…")
+    assert kept != text
+    assert kept.endswith(("\\_", "_", "&amp;", "&"))
+
+
+@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize(
+    "hostile", ["@everyone", "<!channel>", "<@U1>", "<b>", "http://evil.com", "evil.com", "/start", "#tag", "t.me/x"]
+)
+def test_no_name_becomes_markup_mention_or_link(name: str, hostile: str) -> None:
+    body = rendered(name, notice(headline=hostile, text=f"Largest order: {hostile} long"))
+    for shown_text in words(name, body):
+        assert hostile not in shown_text
+    if name.startswith("discord"):
+        assert {"parse": []} == body["allowed_mentions"]
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_amounts_and_symbols_stay_as_they_are(name: str) -> None:
+    plain = "Longs $1.71B (95.2 %), Bybit BTC-USDT, XBT/USD at 2026-01-30 04:43:10 UTC."
+    assert plain in words(name, rendered(name, notice(text=plain)))[0].replace("\\", "")
+
+
+def test_a_webhook_repeats_key_and_body_and_signs_the_time_anew() -> None:
+    first, second = (
+        built("webhook").render(notice(sent_ms=sent, repeat_of_ms=repeat))
+        for sent, repeat in ((AT_MS, None), (AT_MS + 60_000, AT_MS))
+    )
+    assert isinstance(first, HttpRequest) and isinstance(second, HttpRequest)
+    assert (first.body, first.headers["Idempotency-Key"]) == (second.body, second.headers["Idempotency-Key"])
+    signed = second.headers["X-Liqwatch-Timestamp"].encode() + b"." + second.body
+    expected = "v1=" + hmac.new(b"hush", signed, hashlib.sha256).hexdigest()
+    assert expected == second.headers["X-Liqwatch-Signature"] != first.headers["X-Liqwatch-Signature"]
+
+
+def test_a_discord_nonce_is_the_same_for_a_retry_and_another_for_a_marked_repeat() -> None:
+    made = [rendered("discord-bot", notice(repeat_of_ms=repeat))["nonce"] for repeat in (None, None, AT_MS)]
+    assert made[0] == made[1] != made[2]
+    assert 25 == len(made[0])
+
+
+def history(*rows: dict[str, Any], **more: Any) -> Response:
+    return Response(200, {}, orjson.dumps({"ok": True, "messages": list(rows)} | more))
+
+
+MINE = {"ts": "5.1", "metadata": {"event_type": "liqwatch_alert", "event_payload": {"notice_id": "longs:all:1:2"}}}
+OTHER = {"ts": "5.0", "text": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (history(OTHER, MINE), ["accepted", "5.1"]),
+        (history(OTHER), ["not_sent", None]),
+        (history(OTHER, has_more=True), ["unknown", "more messages than could be looked through"]),
+        (Response(200, {}, b'{"ok":false,"error":"missing_scope"}'), ["unknown", "missing_scope"]),
+        (Response(429, {"retry-after": "3"}, b""), ["unknown", "status 429"]),
+    ],
+)
+def test_a_slack_bot_looks_for_its_message(answer: Response, expected: list[Any]) -> None:
+    bot = built("slack-bot")
+    assert isinstance(bot, SlackBot)
+    assert expected == shown(bot.found(notice(), answer))
+    assert b"include_all_metadata=true" in bot.search(notice()).body
+
+
+def test_a_group_of_telegram_is_told_more_slowly() -> None:
+    assert [timedelta(seconds=1), timedelta(seconds=3)] == [
+        built("telegram", channel=channel).rate.every for channel in ("42", "-100")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["slack", "telegram", "discord", "webhook"])
+def test_a_target_without_its_keys_cannot_be_built(kind: str) -> None:
+    settings = TargetSettings.model_validate({"kind": kind, "enabled": False})
+    with pytest.raises(ValueError, match="needs"):
+        KINDS[kind].build(settings)
