@@ -26,10 +26,12 @@ SMALLEST = Decimal("0.000001")  # str() of a Decimal from here on has no exponen
 
 _REFUSING = [InvalidOperation, Inexact, Rounded, Clamped, Overflow, Underflow, Subnormal]
 
-# The quick way to read a number: at most 14 digits, no exponent above zero, no blanks, no underscores. Whatever it
-# refuses is read again by `number`, which explains.
-quick = Context(prec=14, Emax=13, Emin=-14, clamp=1, traps=_REFUSING).create_decimal
-# Products are exact or an error: never silently rounded, whatever the thread's own context is.
+# The quick way to read a number: at most 14 digits, no exponent above zero, no blanks, no underscores. The product of
+# two such numbers is exact in any thread's context, whose 28 digits are never lowered here. Whatever it refuses is
+# read again by `number`, which explains.
+QUICK_DIGITS = 14
+quick = Context(QUICK_DIGITS, Emax=QUICK_DIGITS - 1, Emin=-QUICK_DIGITS, clamp=1, traps=_REFUSING).create_decimal
+# Products of longer numbers are exact or an error, never silently rounded.
 multiply = Context(prec=300, traps=[InvalidOperation, Inexact, Overflow]).multiply
 # Quotients to 34 significant digits.
 divide = Context(prec=34, traps=[InvalidOperation, DivisionByZero, Overflow]).divide
@@ -93,10 +95,16 @@ def exact(value: Any, name: str) -> Decimal:
 
 def contract_size(value: Any, name: str) -> Decimal:
     """The size of a contract. Raises `ValueError`."""
-    size = exact(value, name)
-    if size <= 0:
-        raise ValueError(f"{name} is not above zero: {shown(value)}")
-    return Decimal(plain(size))
+    size = Decimal(plain(exact(value, name)))
+    if size <= 0 or len(size.as_tuple().digits) > QUICK_DIGITS:
+        raise ValueError(f"{name} is not the size of a contract: {shown(value)}")
+    return size
+
+
+def quotient(dividend: Decimal, divisor: Decimal) -> str:
+    """The quotient as text, never with an exponent."""
+    text = str(divide(dividend, divisor))
+    return plain(Decimal(text)) if "E" in text else text
 
 
 def worth(instrument: Instrument, contracts: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:

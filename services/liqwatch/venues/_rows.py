@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from ..events import plain
@@ -20,6 +21,7 @@ from .base import BadRow, Frame, FrameKind, Instrument, Instruments, Reason, Rec
 
 EARLIEST_MS = 1_262_304_000_000  # 2010-01-01: before, there was nothing to liquidate
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
+Moment = Annotated[int, Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
 LARGEST_FRAME = 16 * 1024 * 1024  # characters
 _SYMBOL = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
@@ -127,37 +129,42 @@ def moment(value: object, name: str) -> int:
 
 
 def liquidation(
-    stamp: Stamp, instrument: Instrument, side: str, contracts: Decimal, price: Decimal, time_ms: int, received_ms: int
+    stamp: Stamp,
+    instrument: Instrument,
+    side: str,
+    said: str,
+    contracts: Decimal,
+    price: Decimal,
+    time_ms: int,
+    received_ms: int,
 ) -> Liquidation:
     """One event of so many contracts at `price`. Raises `RowError` for an absurd one."""
-    quantity, usd = worth(instrument, contracts, price)
-    return event(stamp, instrument, side, (plain(contracts), quantity, usd), price, time_ms, received_ms)
+    return event(stamp, instrument, side, said, worth(instrument, contracts, price), price, time_ms, received_ms)
 
 
 def event(
     stamp: Stamp,
     instrument: Instrument,
     side: str,
-    size: tuple[str, Decimal, Decimal],  # as the venue says it, in base coins, in USD
+    said: str,
+    worth: tuple[Decimal, Decimal],  # base coins, USD
     price: Decimal,
     time_ms: int,
     received_ms: int,
 ) -> Liquidation:
-    """One event whose worth is known. Raises `RowError` for an absurd one."""
-    said, quantity, usd = size
+    """One event; `said` is quantity and price as the venue wrote them. Raises `RowError` for an absurd one."""
+    quantity, usd = worth
+    symbol = instrument.symbol
     if usd > LARGEST_USD:
-        raise RowError(
-            Reason.BAD_QUANTITY, f"{instrument.symbol}: an order worth {shown(plain(usd))} USD", instrument.symbol
-        )
-    price_text = plain(price)
+        raise RowError(Reason.BAD_QUANTITY, f"{symbol}: an order worth {shown(plain(usd))} USD", symbol)
     return Liquidation(
-        f"{stamp.venue}:{instrument.symbol}:{time_ms}:{side}:{said}@{price_text}",
+        f"{stamp.venue}:{symbol}:{time_ms}:{side}:{said}",
         stamp.venue,
-        instrument.symbol,
+        symbol,
         instrument.base,
         instrument.quote,
         side,
-        price_text,
+        plain(price),
         stamp.price_kind,
         plain(quantity),
         plain(usd),

@@ -8,7 +8,7 @@ which is why a mark price rides along.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,17 +21,15 @@ from ._numbers import (
     SURPRISES,
     RowError,
     contract_size,
-    divide,
-    multiply,
     number,
     positive,
     quick,
+    quotient,
     shown,
     words,
 )
 from ._rows import (
-    EARLIEST_MS,
-    LATEST_MS,
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -40,6 +38,7 @@ from ._rows import (
     known,
     liquidation,
     moment,
+    price_of,
     read_rows,
     rejected,
 )
@@ -75,7 +74,7 @@ class _Order(msgspec.Struct, gc=False):
     S: Literal["SELL", "BUY"]
     ap: str
     z: str
-    T: Annotated[int, msgspec.Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
+    T: Moment
     st: int | None = None
 
 
@@ -124,11 +123,11 @@ class BinanceSession:
         try:
             message = _decode(frame)
             order = message.o if message.e is not None else message.data.o  # type: ignore[union-attr]
-            symbol = order.s  # type: ignore[union-attr]
+            symbol, st = order.s, order.st  # type: ignore[union-attr]
             instrument = self._instruments[symbol]
-            contracts, price, st = quick(order.z), quick(order.ap), order.st  # type: ignore[union-attr]
+            contracts, price = quick(order.z), quick(order.ap)  # type: ignore[union-attr]
             inverse = instrument.inverse
-            usd = multiply(contracts, instrument.contract_size if inverse else price)
+            usd = contracts * (instrument.contract_size if inverse else price)
             if (
                 contracts > SMALLEST
                 and price > SMALLEST
@@ -136,35 +135,29 @@ class BinanceSession:
                 and instrument.unpriced is None
                 and (st is None or (st == COIN_M) is inverse)
             ):
-                side = SIDES[order.S]  # type: ignore[union-attr]
-                said, price_text, time_ms = str(contracts), str(price), order.T  # type: ignore[union-attr]
-                quantity = said
+                quantity, price_text, time_ms = str(contracts), str(price), order.T  # type: ignore[union-attr]
+                side = "long" if order.S == "SELL" else "short"  # type: ignore[union-attr]
+                event_id = f"binance:{symbol}:{time_ms}:{side}:{order.z}@{order.ap}"  # type: ignore[union-attr]
                 if inverse:
-                    quantity = str(divide(usd, price))
-                    if "E" in quantity:
-                        quantity = format(divide(usd, price), "f")
-                return Received(
-                    _DATA,
-                    (
-                        Liquidation(
-                            f"binance:{symbol}:{time_ms}:{side}:{said}@{price_text}",
-                            "binance",
-                            symbol,
-                            instrument.base,
-                            instrument.quote,
-                            side,
-                            price_text,
-                            "fill",
-                            quantity,
-                            str(usd),
-                            time_ms,
-                            received_ms,
-                            "venue",
-                            "stream",
-                            "order",
-                        ),
-                    ),
+                    quantity = quotient(usd, price)
+                event = Liquidation(
+                    event_id,
+                    "binance",
+                    symbol,
+                    instrument.base,
+                    instrument.quote,
+                    side,
+                    price_text,
+                    "fill",
+                    quantity,
+                    str(usd),
+                    time_ms,
+                    received_ms,
+                    "venue",
+                    "stream",
+                    "order",
                 )
+                return Received(_DATA, (event,))
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))
@@ -210,12 +203,11 @@ class BinanceSession:
         if filled == 0:  # nothing was executed, nothing counts
             return None
         positive(order["z"], "z", Reason.BAD_QUANTITY)
-        price, stamp = number(field(order, "ap"), "ap", Reason.BAD_PRICE), FILLED
-        if price == 0:
-            price, stamp = number(field(order, "p"), "p", Reason.BAD_PRICE), UNFILLED_PRICE
-        return liquidation(
-            stamp, instrument, side, filled, positive(price, "price", Reason.BAD_PRICE), time_ms, received_ms
-        )
+        priced, stamp = "ap", FILLED
+        if number(field(order, "ap"), "ap", Reason.BAD_PRICE) == 0:
+            priced, stamp = "p", UNFILLED_PRICE
+        price, said = price_of(order, priced), f"{order['z']}@{order[priced]}"
+        return liquidation(stamp, instrument, side, said, filled, price, time_ms, received_ms)
 
 
 def _request(number: int, stream: str) -> str:

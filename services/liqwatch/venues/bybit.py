@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import count
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -11,10 +11,9 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, divide, multiply, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, quick, quotient, shown, words
 from ._rows import (
-    EARLIEST_MS,
-    LATEST_MS,
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -55,10 +54,11 @@ SYMBOLS_PER_SOCKET = 400
 STAMP = Stamp("bybit", "bankruptcy", "order")
 
 _DATA = FrameKind.DATA
+_AFTER_TOPIC = len(TOPIC)
 
 
 class _Row(msgspec.Struct, gc=False):
-    T: Annotated[int, msgspec.Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
+    T: Moment
     s: str
     S: Literal["Buy", "Sell"]
     v: str
@@ -106,32 +106,28 @@ class BybitSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             message = _decode(frame)
-            if message.topic.startswith(TOPIC):
-                instruments = self._instruments
+            topic = message.topic
+            symbol = topic[_AFTER_TOPIC:]
+            instrument = self._instruments[symbol]
+            if topic.startswith(TOPIC) and instrument.unpriced is None:
+                base, coin_of_price, inverse = instrument.base, instrument.quote, instrument.inverse
                 events: dict[str, Liquidation] = {}
                 for row in message.data:
-                    symbol = row.s
-                    instrument = instruments[symbol]
                     size, price = quick(row.v), quick(row.p)
-                    usd = size if instrument.inverse else multiply(size, price)
-                    if not (SMALLEST < usd <= LARGEST_USD and price > SMALLEST) or instrument.unpriced is not None:
+                    usd = size if inverse else size * price
+                    if size <= SMALLEST or price <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or row.s != symbol:
                         break
+                    quantity, price_text, time_ms = str(size), str(price), row.T
                     side = "long" if row.S == "Buy" else "short"
-                    said, price_text, time_ms = str(size), str(price), row.T
-                    quantity = said
-                    if instrument.inverse:
-                        quantity = str(divide(size, price))
-                        if "E" in quantity:
-                            quantity = format(divide(size, price), "f")
-                    elif size <= SMALLEST:
-                        break
-                    event_id = f"bybit:{symbol}:{time_ms}:{side}:{said}@{price_text}"
+                    event_id = f"bybit:{symbol}:{time_ms}:{side}:{row.v}@{row.p}"
+                    if inverse:
+                        quantity = quotient(size, price)
                     events[event_id] = Liquidation(
                         event_id,
                         "bybit",
                         symbol,
-                        instrument.base,
-                        instrument.quote,
+                        base,
+                        coin_of_price,
                         side,
                         price_text,
                         "bankruptcy",
@@ -194,7 +190,8 @@ class BybitSession:
         instrument = known(self._instruments, row, "s")
         side = chosen(row, "S", SIDES, instrument.symbol)
         time_ms = moment(field(row, "T"), "T")
-        return liquidation(STAMP, instrument, side, quantity_of(row, "v"), price_of(row, "p"), time_ms, received_ms)
+        size, price, said = quantity_of(row, "v"), price_of(row, "p"), f"{row['v']}@{row['p']}"
+        return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms)
 
 
 def _subscribe(request: str, topics: Sequence[str]) -> str:

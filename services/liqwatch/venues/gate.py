@@ -1,0 +1,257 @@
+"""Gate futures: orders of about a second come together; the sign of the size is the order's; one socket per coin."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from ..wire import Liquidation
+from ._asked import Asked
+from ._lists import coin, document, page
+from ._numbers import (
+    LARGEST_USD,
+    SMALLEST,
+    SURPRISES,
+    contract_size,
+    multiply,
+    number,
+    quick,
+    quotient,
+    shown,
+    words,
+)
+from ._rows import (
+    EARLIEST_MS,
+    LATEST_MS,
+    Row,
+    Stamp,
+    explained,
+    field,
+    known,
+    liquidation,
+    moment,
+    price_of,
+    read_rows,
+    rejected,
+)
+from .base import (
+    ACK,
+    CONTROL,
+    HEARTBEAT,
+    IGNORED,
+    Feed,
+    Frame,
+    FrameKind,
+    Instrument,
+    InstrumentList,
+    InstrumentPage,
+    Instruments,
+    Reason,
+    Received,
+    Venue,
+)
+
+CHANNEL = "futures.public_liquidates"
+CONTROL_CHANNEL = "futures.tickers"
+CONTROL_CONTRACTS = {"usdt": "BTC_USDT", "btc": "BTC_USD", "usd1": "BTC_USD1"}
+STAMP = Stamp("gate", "order", "order")
+SECONDS_BELOW = 1_000_000_000_000  # older documentation gives `time` in seconds
+
+_DATA = FrameKind.DATA
+
+
+class _Row(msgspec.Struct, gc=False):
+    price: str
+    size: str
+    time: int
+    contract: str
+    time_ms: int | None = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: Literal["futures.public_liquidates"]
+    event: Literal["update"]
+    result: list[_Row]
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
+class GateSession:
+    """One socket of one settlement coin."""
+
+    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
+        self._instruments = instruments
+        self._control_contract = CONTROL_CONTRACTS[feed.name]
+        self._asked = Asked()
+        self._control = True
+
+    def opening_frames(self) -> Sequence[Frame]:
+        self._asked.ask(CHANNEL)
+        return [_subscribe(CHANNEL, "!all"), _subscribe(CONTROL_CHANNEL, self._control_contract)]
+
+    def ping_frame(self) -> Frame | None:
+        return '{"channel":"futures.ping"}'
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        return []
+
+    @property
+    def acknowledged(self) -> bool:
+        return self._asked.all_granted
+
+    @property
+    def control_expected(self) -> bool:
+        return self._control
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        try:
+            rows = _decode(frame).result
+            events: dict[str, Liquidation] = {}
+            for row in rows:
+                symbol = row.contract
+                instrument = self._instruments[symbol]
+                inverse = instrument.inverse
+                signed, price = quick(row.size), quick(row.price)
+                # The sign is the order's: negative sells, and closes a long. (REST signs the position instead.)
+                side = "long" if signed < 0 else "short"
+                contracts = abs(signed)
+                time_ms = row.time_ms or row.time
+                size = contracts * instrument.contract_size
+                usd = size if inverse else multiply(size, price)
+                if (
+                    contracts <= SMALLEST
+                    or price <= SMALLEST
+                    or size <= SMALLEST
+                    or not SMALLEST < usd <= LARGEST_USD
+                    or not SECONDS_BELOW < time_ms < LATEST_MS
+                    or time_ms < EARLIEST_MS
+                    or instrument.unpriced is not None
+                ):
+                    break
+                price_text = str(price)
+                event_id = f"gate:{symbol}:{time_ms}:{side}:{row.size}@{row.price}"
+                events[event_id] = Liquidation(
+                    event_id,
+                    "gate",
+                    symbol,
+                    instrument.base,
+                    instrument.quote,
+                    side,
+                    price_text,
+                    "order",
+                    quotient(size, price) if inverse else str(size),
+                    str(usd),
+                    time_ms,
+                    received_ms,
+                    "venue",
+                    "stream",
+                    "order",
+                )
+            if len(events) == len(rows):  # else a row is odd, or equal to another
+                return Received(_DATA, [*events.values()])
+        except SURPRISES:
+            pass
+        return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _answer(self, message: Any, received_ms: int) -> Received:
+        if not isinstance(message, dict):
+            return rejected(f"not an object: {shown(message)}")
+        channel, what = message.get("channel"), message.get("event")
+        if channel in ("futures.ping", "futures.pong"):
+            return HEARTBEAT
+        if not isinstance(channel, str):
+            return rejected(f"no channel: {shown(message)}")
+        if message.get("error") is not None:
+            return self._refused(channel, message["error"])
+        if what == "subscribe":
+            if channel == CHANNEL:
+                self._asked.grant(CHANNEL)
+            return ACK
+        if what != "update":
+            return IGNORED
+        if channel == CHANNEL:
+            return read_rows(message.get("result"), lambda row: self._read(row, received_ms), "result")
+        return CONTROL if channel == CONTROL_CHANNEL else IGNORED
+
+    def _refused(self, channel: str, error: object) -> Received:
+        text = words(f"{error.get('message')} (code {error.get('code')})" if isinstance(error, dict) else error)
+        if channel == CONTROL_CHANNEL:
+            self._control = False
+            return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
+        if channel == CHANNEL:
+            self._asked.refuse(CHANNEL)
+        return Received(FrameKind.REFUSED, error=text)
+
+    def _read(self, row: Row, received_ms: int) -> Liquidation | None:
+        instrument = known(self._instruments, row, "contract")
+        signed = number(field(row, "size"), "size", Reason.BAD_QUANTITY)
+        if signed == 0:
+            return None
+        given = row.get("time_ms") or field(row, "time")
+        if isinstance(given, int) and given < SECONDS_BELOW:
+            given *= 1000
+        time_ms = moment(given, "time")
+        side = "long" if signed < 0 else "short"
+        price, said = price_of(row, "price"), f"{row['size']}@{row['price']}"
+        return liquidation(STAMP, instrument, side, said, abs(signed), price, time_ms, received_ms)
+
+
+def _subscribe(channel: str, *payload: str) -> str:
+    return msgspec.json.encode({"channel": channel, "event": "subscribe", "payload": payload}).decode()
+
+
+def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
+    """The contracts of one settlement coin; which one is noted in each, as only the address says it."""
+    rows = document(body)
+    if isinstance(rows, list):
+        rows = [{**row, "settle": listed.name} if isinstance(row, dict) else row for row in rows]
+    return page(rows, "name")
+
+
+def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
+    """direct: a contract is quanto_multiplier coins. inverse: one USD. Other contracts settled in BTC are quanto."""
+    base, _, quote = name.partition("_")
+    kind, settle = raw["type"], raw.get("settle")
+    trading = not raw.get("in_delisting", False) and raw.get("status", "trading") == "trading"
+    if kind == "inverse":
+        return Instrument(name, coin(base), coin(quote), inverse=True, feed="btc", trading=trading)
+    if kind != "direct":
+        raise ValueError(f"type is {shown(kind)}, neither direct nor inverse")
+    if quote == "USD" or settle == "btc":
+        why = "a quanto contract, whose worth is in another coin than its price"
+        return Instrument(
+            name, coin(base), coin(quote), feed="btc", trading=False, unpriced=why, unpriced_reason=Reason.UNSUPPORTED
+        )
+    size = contract_size(raw["quanto_multiplier"], "quanto_multiplier")
+    feed = settle if settle in CONTROL_CONTRACTS else "usd1" if quote == "USD1" else "usdt"
+    return Instrument(name, coin(base), coin(quote), contract_size=size, feed=feed, trading=trading)
+
+
+VENUE = Venue(
+    name="gate",
+    title="Gate futures",
+    docs="https://www.gate.com/docs/developers/futures/ws/en/#public-liquidates-order-channel",
+    checked="2026-08-21",
+    completeness="all",
+    completeness_note="Since 2026-08-20 all orders of a contract in about a second come together; before, one of them.",
+    side_rule="The sign of `size` is the order's: negative closed a long, positive a short. (REST signs the position.)",
+    price_kind="order",
+    unit="order",
+    feeds=tuple(
+        Feed(settle, f"wss://fx-ws.gateio.ws/v4/ws/{settle}", headers={"X-Gate-Size-Decimal": "1"})
+        for settle in CONTROL_CONTRACTS
+    ),
+    instrument_lists=tuple(
+        InstrumentList(settle, f"https://api.gateio.ws/api/v4/futures/{settle}/contracts")
+        for settle in CONTROL_CONTRACTS
+    ),
+    read_instruments=read_instruments,
+    instrument=instrument,
+    session=GateSession,
+    ping_every=timedelta(seconds=15),
+    silence_limit=timedelta(seconds=60),
+    control_limit=timedelta(seconds=120),
+    doubts="No captured frame was seen: the layouts are the documentation's. `time` may be in seconds.",
+)

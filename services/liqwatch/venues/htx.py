@@ -1,0 +1,227 @@
+"""HTX swaps and linear futures: gzip frames; the server pings, and wants its own text back."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from ..wire import Liquidation
+from ._asked import Asked
+from ._lists import coin, document, inside, page
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, multiply, quotient, shown, words
+from ._rows import (
+    Moment,
+    Row,
+    Stamp,
+    chosen,
+    explained,
+    field,
+    known,
+    liquidation,
+    moment,
+    price_of,
+    quantity_of,
+    read_rows,
+    rejected,
+)
+from .base import (
+    ACK,
+    HEARTBEAT,
+    IGNORED,
+    Feed,
+    Frame,
+    FrameKind,
+    Instrument,
+    InstrumentList,
+    InstrumentPage,
+    Instruments,
+    Received,
+    Venue,
+)
+
+TOPIC = "public.*.liquidation_orders"
+# direction is the order's, which closes the position: a sell closes a long.
+SIDES = {"sell": "long", "buy": "short"}
+REPEATED = 2014  # err-code of a contract asked for after the wildcard: harmless
+STAMP = Stamp("htx", "bankruptcy", "order")
+
+_DATA = FrameKind.DATA
+
+
+class _Row(msgspec.Struct, gc=False):
+    contract_code: str
+    direction: Literal["buy", "sell"]
+    volume: Decimal
+    price: Decimal
+    created_at: Moment
+
+
+class _Frame(msgspec.Struct, gc=False):
+    op: Literal["notify"]
+    topic: str
+    data: list[_Row]
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
+class HtxSession:
+    """One socket of the linear or the coin-margined market. Frames are given to it gunzipped."""
+
+    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
+        self._instruments = instruments
+        self._asked = Asked()
+
+    def opening_frames(self) -> Sequence[Frame]:
+        self._asked.ask(TOPIC)
+        return [msgspec.json.encode({"op": "sub", "cid": "liquidations", "topic": TOPIC}).decode()]
+
+    def ping_frame(self) -> Frame | None:
+        return None  # the server pings, every 5 s
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        return []
+
+    @property
+    def acknowledged(self) -> bool:
+        return self._asked.all_granted
+
+    @property
+    def control_expected(self) -> bool:
+        return False
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        try:
+            message = _decode(frame)
+            rows = message.data
+            events: dict[str, Liquidation] = {}
+            for row in rows:
+                symbol, contracts, price = row.contract_code, row.volume, row.price
+                instrument = self._instruments[symbol]
+                inverse = instrument.inverse
+                size = multiply(contracts, instrument.contract_size)
+                usd = size if inverse else multiply(size, price)
+                volume_text, price_text, time_ms = str(contracts), str(price), row.created_at
+                if (
+                    contracts <= SMALLEST
+                    or price <= SMALLEST
+                    or size <= SMALLEST
+                    or not SMALLEST < usd <= LARGEST_USD
+                    or "E" in volume_text
+                    or "E" in price_text
+                    or instrument.unpriced is not None
+                    or not message.topic.endswith("liquidation_orders")
+                ):
+                    break
+                side = "long" if row.direction == "sell" else "short"
+                event_id = f"htx:{symbol}:{time_ms}:{side}:{volume_text}@{price_text}"
+                events[event_id] = Liquidation(
+                    event_id,
+                    "htx",
+                    symbol,
+                    instrument.base,
+                    instrument.quote,
+                    side,
+                    price_text,
+                    "bankruptcy",
+                    quotient(size, price) if inverse else str(size),
+                    str(usd),
+                    time_ms,
+                    received_ms,
+                    "venue",
+                    "stream",
+                    "order",
+                )
+            if len(events) == len(rows):  # else a row is odd, or equal to another
+                return Received(_DATA, [*events.values()])
+        except SURPRISES:
+            pass
+        return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _answer(self, message: Any, received_ms: int) -> Received:
+        op = message.get("op") if isinstance(message, dict) else None
+        if op == "ping":  # the very same value goes back: it is text here, and a number looks dead to the server
+            return Received(
+                FrameKind.HEARTBEAT, replies=[msgspec.json.encode({"op": "pong", "ts": message.get("ts")}).decode()]
+            )
+        if op == "notify":
+            if not str(message.get("topic")).endswith("liquidation_orders"):
+                return IGNORED
+            return read_rows(message.get("data"), lambda row: self._read(row, received_ms), "data")
+        if op == "sub":
+            return self._told(message)
+        if op in ("pong", "close", "unsub"):
+            return HEARTBEAT if op == "pong" else IGNORED
+        return rejected(f"no op that is known: {shown(message)}")
+
+    def _told(self, message: Row) -> Received:
+        code = message.get("err-code")
+        if code in (0, REPEATED):
+            if message.get("topic") == TOPIC:
+                self._asked.grant(TOPIC)
+            return ACK
+        self._asked.refuse(TOPIC)
+        return Received(FrameKind.REFUSED, error=words(f"{message.get('err-msg')} (code {code})"))
+
+    def _read(self, row: Row, received_ms: int) -> Liquidation | None:
+        instrument = known(self._instruments, row, "contract_code")
+        side = chosen(row, "direction", SIDES, instrument.symbol)
+        time_ms = moment(field(row, "created_at"), "created_at")
+        contracts, price, said = quantity_of(row, "volume"), price_of(row, "price"), f"{row['volume']}@{row['price']}"
+        return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
+
+
+def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
+    """`data` of swap_contract_info."""
+    answer = document(body)
+    if inside(answer, "status") != "ok":
+        raise ValueError(f"refused: {shown(answer.get('err_msg'))}")
+    return page(inside(answer, "data"), "contract_code")
+
+
+def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
+    """Coin-margined contracts (BTC-USD) are contract_size USD each, linear ones (BTC-USDT) contract_size coins."""
+    size = contract_size(raw["contract_size"], "contract_size")
+    trading = raw.get("contract_status", 1) == 1
+    parts = name.split("-")
+    if len(parts) < 2:
+        raise ValueError(f"the contract_code {shown(name)} does not name its quote")
+    inverse = parts[1] == "USD"
+    quote = parts[1] if inverse else raw.get("trade_partition") or parts[1]
+    return Instrument(
+        name,
+        coin(raw.get("symbol") or parts[0]),
+        coin(quote),
+        inverse=inverse,
+        contract_size=size,
+        feed="coin" if inverse else "linear",
+        trading=trading,
+    )
+
+
+VENUE = Venue(
+    name="htx",
+    title="HTX linear and coin-margined swaps",
+    docs="https://www.htx.com/en-us/opend/newApiPages/",
+    checked="2026-09-18",
+    completeness="all",
+    completeness_note="Not said to be sampled; a thin market.",
+    side_rule="`direction` is the side of the liquidation order: sell closed a long, buy a short.",
+    price_kind="bankruptcy",
+    unit="order",
+    feeds=(
+        Feed("linear", "wss://api.hbdm.com/linear-swap-notification", compression="gzip"),
+        Feed("coin", "wss://api.hbdm.com/swap-notification", compression="gzip"),
+    ),
+    instrument_lists=(
+        InstrumentList("linear", "https://api.hbdm.com/linear-swap-api/v1/swap_contract_info?business_type=all"),
+        InstrumentList("coin", "https://api.hbdm.com/swap-api/v1/swap_contract_info"),
+    ),
+    read_instruments=read_instruments,
+    instrument=instrument,
+    session=HtxSession,
+    ping_every=None,
+    silence_limit=timedelta(seconds=20),
+)
