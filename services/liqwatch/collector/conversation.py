@@ -26,16 +26,18 @@ class Conversation:
         changed: Callable[[], None],
         *,
         gzipped: bool = False,
+        wildcard: bool = True,
     ) -> None:
         self.state = "connecting"
         self.detail = ""
         self.acknowledged = False
+        self.partial = ""  # the refusal of one of several wildcards: the rest is delivered, the venue is not watched
         self.useful = False  # worth the connect: it delivered, or lived on for a while
         self.over: Failure | None = None
         self.session = session
         self.meter = meter
         self._venue, self._intake, self._limits, self._changed = venue, intake, limits, changed
-        self._gzipped = gzipped
+        self._gzipped, self._wildcard = gzipped, wildcard
         self._rejections = Rejections()
         self._delivered = False
         self._acknowledged_at = 0.0
@@ -85,6 +87,8 @@ class Conversation:
                 self._reject()
         elif kind is FrameKind.REFUSED:
             self._refused(received)
+        if watch.control is not None and not self.session.control_expected:
+            watch.control = None  # refused: its silence says nothing any more
         if watch.asked is not None and self.session.acknowledged:
             self._hear_yes(now, at_ms)
         return received.replies
@@ -127,7 +131,7 @@ class Conversation:
         self._watch.asked = None
         if not self.acknowledged:
             self.acknowledged = True
-            self.detail = ""
+            self.detail = self.partial
             self._acknowledged_at = self._watch.last_control = now
             self._last_control_ms = self._last_good_ms = at_ms
             self._turn("delivering" if self._delivered else "acknowledged")
@@ -138,10 +142,12 @@ class Conversation:
 
     def _refused(self, received: Received) -> None:
         self._intake.refused(received.error)
-        if not received.replies and not self.session.acknowledged:
-            self.detail = f"refused: {(received.error or 'without a reason')[:200]}"
-            if not self.acknowledged:
-                self._turn("refused")
+        if received.replies:  # the session asks again for what is left
+            return
+        self.detail = f"refused: {(received.error or 'without a reason')[:200]}"
+        if self._wildcard:  # a refused symbol is one that is not listed; a refused wildcard is a part of the venue
+            self.partial = self.detail
+        self._turn(self.state if self.acknowledged else "refused")
 
     def _reject(self) -> None:
         self._rejections.note(True)
