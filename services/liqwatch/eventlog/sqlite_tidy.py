@@ -2,14 +2,16 @@
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from . import Record, TopicState
 from . import sqlite_store as store
 
 _STEP_BATCHES = 100
 _STEP_RECORDS = 2_000
+_FOREVER = 1 << 62
 _KEYS = 500_000  # per pass; the rest waits for the next one
 
 
@@ -32,7 +34,7 @@ class Tidy:
                 if topic.state.retention is not None:
                     yield from self._retain(slot, topic.state)
                 if topic.state.compacted:
-                    yield from self._compact_when_due(slot)
+                    yield from self._compact_when_due(slot, topic.state.retention)
 
     def _retain(self, slot: int, state: TopicState) -> Iterator[None]:
         """Deletes from the front what is too old, up to the first batch that is not."""
@@ -59,15 +61,16 @@ class Tidy:
             if len(old) < _STEP_BATCHES:
                 return
 
-    def _compact_when_due(self, slot: int) -> Iterator[None]:
+    def _compact_when_due(self, slot: int, retention: timedelta | None) -> Iterator[None]:
         """Only what was there at the last round, so that readers close to the end see every record."""
         limit, self._seen[slot] = self._seen.get(slot, 0), self.extents[slot].next
         dirty = limit - self.extents[slot].clean
         enough = dirty >= self.compact_after and dirty >= self._kept.get(slot, 0) // 2
-        if enough or (limit and self.now_ms() >= self._tombstone_due.get(slot, 1 << 62)):
-            yield from self._compact(slot, limit)
+        if enough or (limit and self.now_ms() >= self._tombstone_due.get(slot, _FOREVER)):
+            span_ms = _FOREVER if retention is None else int(retention.total_seconds() * 50)
+            yield from self._compact(slot, limit, span_ms)
 
-    def _compact(self, slot: int, limit: int) -> Iterator[None]:
+    def _compact(self, slot: int, limit: int, span_ms: int) -> Iterator[None]:
         newest: dict[bytes, int] = {}
         at = self.extents[slot].clean
         while at < limit and len(newest) < _KEYS:
@@ -85,15 +88,16 @@ class Tidy:
             keep = [record for record in records if self._keeps(record, newest)]
             tombstones += [record.timestamp_ms for record in keep if record.value is None]
             kept += len(keep)
-            if len(keep) < len(records) or len(numbers) > len(records) // 250 + 1:
+            runs = _runs(keep, span_ms)
+            if len(keep) < len(records) or len(runs) + len(keep) // store.BATCH_RECORDS < len(numbers) // 2:
                 with _transaction(self.connection):
                     store.delete(self.connection, numbers)
-                    if keep:
-                        store.insert(self.connection, slot, keep)
+                    for run in runs:
+                        store.insert(self.connection, slot, run)
             at = numbers[-1] - slot + 1
             yield
         self._kept[slot] = kept
-        self._tombstone_due[slot] = min(tombstones, default=1 << 62) + self.keep_tombstones_ms
+        self._tombstone_due[slot] = min(tombstones, default=_FOREVER) + self.keep_tombstones_ms
         extent = replace(self.extents[slot], clean=max(limit, self.extents[slot].clean))
         with _transaction(self.connection):
             store.save(self.connection, {slot: extent})
@@ -113,6 +117,18 @@ class Tidy:
             if len(records) >= _STEP_RECORDS:
                 break
         return numbers, records
+
+
+def _runs(records: Sequence[Record], span_ms: int) -> list[list[Record]]:
+    """Records that may share a batch: of a twentieth of the retention, since a batch goes as a whole."""
+    runs: list[list[Record]] = []
+    first = 0
+    for record in records:
+        if not runs or abs(record.timestamp_ms - first) > span_ms:
+            runs.append([])
+            first = record.timestamp_ms
+        runs[-1].append(record)
+    return runs
 
 
 class _transaction:
