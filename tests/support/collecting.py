@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -91,8 +91,11 @@ async def collecting(
     memory: int = 200_000,
     spool_mib: int = 512,
     refresh: timedelta = timedelta(minutes=10),
+    beside: Sequence[tuple[Venue, VenueServer]] = (),
 ) -> AsyncIterator[Collecting]:
     """Runs the service until the block ends; a failure of the service fails the test."""
+    servers = [(venue, server), *beside]
+    found = {one.name: one for one, _ in servers}
     if rest:
         server.rest.setdefault(PATH, LISTING)
     settings = Settings(
@@ -106,10 +109,10 @@ async def collecting(
         venues={venue.name: VenueSettings(websocket_origin=server.websocket_origin, rest_origin=server.rest_origin)},
     )
     registry = CollectorRegistry()
-    metrics = CollectorMetrics(registry, [venue.name])
+    metrics = CollectorMetrics(registry, found)
     with capture_logs() as lines:
         service = CollectorService(
-            log, {venue.name: venue}, settings, clock or Clock(), metrics, ServiceMetrics(registry, "collect"), limits
+            log, found, settings, clock or Clock(), metrics, ServiceMetrics(registry, "collect"), limits
         )
         stop = asyncio.Event()
         task = asyncio.create_task(service.run(stop))

@@ -57,6 +57,18 @@ async def refuses(server: "VenueServer", peer: ServerConnection) -> None:
     await peer.wait_closed()
 
 
+async def refuses_a_part(server: "VenueServer", peer: ServerConnection) -> None:
+    """Acknowledges one subscription and refuses another."""
+    await peer.send(json.dumps({"no": "no coin futures today"}))
+    await obedient(server, peer)
+
+
+async def deaf(server: "VenueServer", peer: ServerConnection) -> None:
+    """Reads nothing any more, not even a goodbye, for as long as its own TCP connection lasts."""
+    peer.transport.pause_reading()
+    await peer.wait_closed()
+
+
 async def half_a_frame(server: "VenueServer", peer: ServerConnection) -> None:
     """Acknowledges, then writes the head of a text frame of 100 bytes, ten of them, and resets."""
     await peer.send(json.dumps({"ack": json.loads(await peer.recv())["sub"]}))

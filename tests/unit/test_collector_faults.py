@@ -10,7 +10,7 @@ import pytest
 from liqwatch.supervise import Backoff
 from tests.support import venue_server as venues
 from tests.support.collecting import QUICK, collecting, coverage, ids, rejected
-from tests.support.fake_venue import FAKE, liquidation_frame
+from tests.support.fake_venue import FAKE, LISTING, PATH, liquidation_frame
 from tests.support.memory_log import MemoryLog
 from tests.support.venue_server import VenueServer
 from tests.support.waiting import until
@@ -201,3 +201,55 @@ async def test_a_renewal_overlaps_and_loses_nothing(tmp_path: Path) -> None:
         assert {None} == {one["ended_by"] for one in coverage(log)}
         assert 1 == len({one["interval_id"] for one in coverage(log)})
         assert [] == collector.told("venue is down")
+
+
+async def test_a_renewal_that_fails_leaves_the_old_socket_at_work(tmp_path: Path) -> None:
+    venue = replace(FAKE, lifetime=timedelta(seconds=0.4))
+    log = MemoryLog()
+    async with VenueServer() as server, collecting(server, log, tmp_path, venue=venue) as collector:
+        await until(lambda: collector.watched)
+        server.turn_away = (503, {})
+        await until(lambda: collector.reconnects("refused") == 1)
+        await server.say(liquidation_frame("a"))
+        await until(lambda: ids(log) == ["a"])
+        assert collector.watched
+        assert [] == collector.told("venue is down")
+
+
+async def test_when_a_part_is_refused_the_rest_is_collected_but_the_venue_is_not_watched(tmp_path: Path) -> None:
+    log = MemoryLog()
+    limits = replace(QUICK, partial=0.3)
+    async with VenueServer(behave=venues.refuses_a_part) as server:
+        async with collecting(server, log, tmp_path, limits=limits) as collector:
+            await until(lambda: collector.told("venue is down"))
+            assert "refused: no coin futures today" == collector.told("venue is down")[0]["reason"]
+            await server.say(liquidation_frame("a"))
+            await until(lambda: ids(log) == ["a"])
+            assert not collector.watched
+            assert [] == collector.service.unready()
+            assert "refused: no coin futures today" == collector.service.states()[0].detail
+            server.behave = venues.obedient
+            await until(lambda: collector.watched)  # it was asked again, by a socket that took over
+            await until(lambda: collector.told("venue is back"))
+
+
+async def test_a_stop_is_quick_though_the_venue_hangs(tmp_path: Path) -> None:
+    async with VenueServer(behave=venues.deaf) as server:
+        async with collecting(server, MemoryLog(), tmp_path) as collector:
+            await until(lambda: server.connects == 1 and collector.service.states()[0].state == "connected")
+            began = asyncio.get_running_loop().time()
+            await collector.stop()
+            assert asyncio.get_running_loop().time() - began < 4
+
+
+async def test_one_venue_that_fails_is_no_trouble_for_another(tmp_path: Path) -> None:
+    log = MemoryLog()
+    broken = replace(FAKE, name="broken")
+    async with VenueServer() as server, VenueServer(behave=venues.accepts_and_closes) as bad:
+        bad.rest[PATH] = LISTING
+        async with collecting(server, log, tmp_path, beside=[(broken, bad)]) as collector:
+            await until(lambda: collector.watched)
+            await server.say(liquidation_frame("a"))
+            await until(lambda: ids(log) == ["a"])
+            await until(lambda: {state.venue: state.state for state in collector.service.states()}["broken"] == "down")
+            assert [] == collector.service.unready()

@@ -64,7 +64,7 @@ class Talk:
         )
         session = FakeSession(venue.feeds[0], self.known, symbols)
         self.conversation = Conversation(
-            venue, session, self.intake, Meter("main"), LIMITS, lambda: None, gzipped=gzipped
+            venue, session, self.intake, Meter("main"), LIMITS, lambda: None, gzipped=gzipped, wildcard=not symbols
         )
         self.conversation.begin(self.now, self.ms)
 
@@ -159,11 +159,18 @@ def test_a_new_listing_that_is_never_acknowledged_ends_the_socket_and_coverage_b
 
 
 def test_a_refusal_shows_its_words_and_an_acknowledgement_takes_them_back() -> None:
-    talk = Talk()
+    talk = Talk(symbols=["BTCUSDT"])
     assert "refused" == talk.hear('{"no": "slow down"}')
     assert "refused: slow down" == talk.conversation.detail
+    assert "acknowledged" == talk.hear('{"ack": ["BTCUSDT"]}')
+    assert ("", "") == (talk.conversation.detail, talk.conversation.partial)
+
+
+def test_a_wildcard_refused_beside_others_leaves_the_socket_partial() -> None:
+    talk = Talk()
+    talk.hear('{"no": "no such product"}')
     assert "acknowledged" == talk.hear('{"ack": ["*"]}')
-    assert "" == talk.conversation.detail
+    assert "refused: no such product" == talk.conversation.partial
 
 
 def test_a_minute_after_the_acknowledgement_a_quiet_socket_was_useful() -> None:

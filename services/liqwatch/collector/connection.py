@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -25,10 +25,10 @@ class Listener(Protocol):
     """Who wants to know how the connection fares."""
 
     def alive(self, connection: "Connection") -> None:
-        """Its socket was acknowledged."""
+        """Its socket was acknowledged, in all it asked for."""
 
     def down(self, connection: "Connection", ended: Ended, retry_seconds: float) -> None:
-        """Its socket ended and there is no other."""
+        """Its socket ended and there is no other, or a part of what it asked for was refused."""
 
 
 class Connection:
@@ -61,6 +61,7 @@ class Connection:
         self._count, self._clock, self._limits = count, clock, limits
         self._backoff = Backoff()
         self._news = asyncio.Event()
+        self._partial: Socket | None = None  # told to be so
         self._living: dict[Socket, asyncio.Task[Ended]] = {}
         self._log = structlog.get_logger("collector").bind(venue=venue.name, feed=feed.name)
 
@@ -85,7 +86,7 @@ class Connection:
         for socket in self._living:
             socket.subscribe(symbols)
 
-    def drop(self, symbols: Sequence[str]) -> None:
+    def drop(self, symbols: Collection[str]) -> None:
         """Delisted: left out of the next socket. The present one will hear nothing of them."""
         gone = set(symbols)
         self.symbols = [symbol for symbol in self.symbols if symbol not in gone]
@@ -110,10 +111,12 @@ class Connection:
             if successor is not None and successor.conversation.acknowledged:
                 await self._retire(socket)
                 return successor
+            if self._partial is socket:
+                renew_at = min(renew_at, time.monotonic() + self._limits.partial)
             if successor is None and time.monotonic() >= renew_at and self._budget.wait() == 0.0:
                 self._budget.use()
                 successor = self._open()
-            wait = 60.0 if successor is not None else max(0.05, min(60.0, renew_at - time.monotonic()))
+            wait = 60.0 if successor is not None else min(60.0, max(0.25, renew_at - time.monotonic()))
             try:
                 async with asyncio.timeout(wait):
                     await self._news.wait()
@@ -156,6 +159,7 @@ class Connection:
             self._limits,
             self._news.set,
             gzipped=self.feed.compression == "gzip",
+            wildcard=self.feed.symbols_per_socket is None,
         )
         socket = Socket(self._venue, self.feed, self._url, conversation, self._clock, self._limits)
         task = asyncio.create_task(self._survive(socket), name=f"socket {self._venue.name} {self.feed.name}")
@@ -178,11 +182,16 @@ class Connection:
         if self._living[socket].done():
             return
         self.state, self.retry_at_ms = conversation.state, None
-        if conversation.acknowledged and not self.alive:
-            self.alive, self.detail = True, ""
+        self.detail = conversation.detail or ("" if conversation.acknowledged else self.detail)
+        if not conversation.acknowledged:
+            return
+        if not conversation.partial and not self.alive:
+            self.alive = True
             self._listener.alive(self)
-        elif conversation.detail:
-            self.detail = conversation.detail
+        elif conversation.partial and self._partial is not socket:
+            self._partial, self.alive = socket, False
+            ended = Ended(Failure("refused", conversation.partial), self._clock.now_ms())
+            self._listener.down(self, ended, self._limits.partial)
 
     def _renewal(self) -> float:
         if self._venue.lifetime is None:

@@ -1,6 +1,7 @@
 """All sockets of one venue: which symbol is on which, is the venue watched, what to say when it goes and comes back."""
 
 import asyncio
+import functools
 import time
 from collections.abc import Sequence
 
@@ -19,10 +20,12 @@ from .instruments import InstrumentTable
 from .intake import Intake
 from .meter import FeedState, Meter
 from .publisher import Publisher
+from .roster import Roster
 from .socket import Ended
 from .watch import LIMITS, Limits
 
 _WORST_FIRST = ("down", "refused", "silent", "connecting", "connected", "acknowledged", "delivering")
+_LIVE = ("acknowledged", "delivering")
 _LEAST_TICK = 0.2  # seconds
 
 
@@ -46,8 +49,10 @@ class VenueCollector:
         self._origin = own.websocket_origin
         self._coverage_every = max(_LEAST_TICK, collector.coverage_every.total_seconds() / clock.speed)
         self._meters = {feed.name: Meter(feed.name) for feed in venue.feeds}
-        self._connections: list[Connection] = []
         self._joining: set[Connection] = set()  # opened for new listings, not acknowledged yet
+        self._rosters = [
+            Roster(venue.name, feed, functools.partial(self._open, feed), self._close) for feed in venue.feeds
+        ]
         self._running: dict[Connection, asyncio.Task[None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger("collector").bind(venue=venue.name)
@@ -78,7 +83,7 @@ class VenueCollector:
     @property
     def acknowledged(self) -> bool:
         """At least one socket brings what it was asked for."""
-        return any(connection.alive for connection in self._connections)
+        return any(connection.state in _LIVE for connection in self._connections)
 
     async def run(self) -> None:
         """Reads the instruments, opens what they call for, and keeps it open."""
@@ -88,11 +93,16 @@ class VenueCollector:
                 self._tasks.create_task(self._tick(), name=f"tick {self.name}")
         finally:
             self._tasks = None
-            self._connections.clear()
             self._running.clear()
+            for roster in self._rosters:
+                roster.connections.clear()
             self._joining.clear()
             self._tracker.end("collector: stopped")
             self._show()
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [connection for roster in self._rosters for connection in roster.connections]
 
     def trouble(self) -> str:
         """What is wrong, in a few words; empty where nothing is."""
@@ -102,7 +112,7 @@ class VenueCollector:
 
     def states(self) -> list[FeedState]:
         """One per feed: the worst of its sockets."""
-        return [self._feed_state(feed) for feed in self._venue.feeds]
+        return [self._feed_state(roster) for roster in self._rosters]
 
     # What the connections tell (connection.Listener).
 
@@ -130,44 +140,16 @@ class VenueCollector:
         if not table.complete:
             self._outage.down(f"instrument list: {table.trouble()}", retry_seconds=round(table.retry_in or 0, 1))
         if table.usable:
-            for feed in self._venue.feeds:
-                self._arrange(feed)
+            for roster in self._rosters:
+                self._arrange(roster)
         self._intake.settle(complete=not table.failing)
         self._judge()
 
-    def _arrange(self, feed: Feed) -> None:
-        mine = [one for one in self._connections if one.feed is feed]
-        if feed.symbols_per_socket is None:
-            if not mine:
-                self._open(feed, ())
-            return
-        listed = [
-            symbol for symbol, known in self._table.known.items() if known.trading and known.feed in (None, feed.name)
-        ]
-        carried = {symbol for one in mine for symbol in one.symbols}
-        gone = sorted(carried - set(listed))
-        new = sorted(set(listed) - carried)
-        if gone:
-            for one in mine:
-                one.drop(gone)
-                if not one.symbols:  # nothing left to carry; an empty list would mean a wildcard
-                    self._connections.remove(one)
-                    self._joining.discard(one)
-                    self._running.pop(one).cancel()
-            mine = [one for one in mine if one.symbols]
-        if new and mine:
-            self._log.info("new listings", feed=feed.name, symbols=new[:20], number=len(new))
-        for one in mine:
-            room = feed.symbols_per_socket - len(one.symbols)
-            if room > 0 and new:
-                one.add(new[:room])
-                new = new[room:]
-        for start in range(0, len(new), feed.symbols_per_socket):
-            self._open(feed, new[start : start + feed.symbols_per_socket], joining=bool(mine))
+    def _arrange(self, roster: Roster) -> None:
+        feed = roster.feed.name
+        roster.arrange([name for name, one in self._table.known.items() if one.trading and one.feed in (None, feed)])
 
-    def _open(self, feed: Feed, symbols: Sequence[str], *, joining: bool = False) -> None:
-        if self._tasks is None:
-            return
+    def _open(self, feed: Feed, symbols: Sequence[str], joins: bool) -> Connection:
         reconnects = self._metrics.reconnects
         connection = Connection(
             self._venue,
@@ -183,11 +165,17 @@ class VenueCollector:
             clock=self._clock,
             limits=self._limits,
         )
-        self._connections.append(connection)
-        if joining:
+        if joins:
             self._joining.add(connection)
-        task = self._tasks.create_task(connection.run(), name=f"connection {self.name} {feed.name}")
-        self._running[connection] = task
+        assert self._tasks is not None  # noqa: S101 - the table runs inside the group
+        self._running[connection] = self._tasks.create_task(
+            connection.run(), name=f"connection {self.name} {feed.name}"
+        )
+        return connection
+
+    def _close(self, connection: Connection) -> None:
+        self._joining.discard(connection)
+        self._running.pop(connection).cancel()
 
     # What is shown.
 
@@ -219,11 +207,10 @@ class VenueCollector:
         ):
             gauge.labels(name).set(max((at for at in times if at is not None), default=0) / 1000)
 
-    def _feed_state(self, feed: Feed) -> FeedState:
-        meter = self._meters[feed.name]
-        mine = [one for one in self._connections if one.feed is feed]
-        if mine:
-            worst = min(mine, key=lambda one: _WORST_FIRST.index(one.state))
+    def _feed_state(self, roster: Roster) -> FeedState:
+        feed, meter = roster.feed.name, self._meters[roster.feed.name]
+        if roster.connections:
+            worst = min(roster.connections, key=lambda one: _WORST_FIRST.index(one.state))
             state, detail, retry_at = worst.state, worst.detail, worst.retry_at_ms
             if not detail and not self._table.complete:
                 detail = self.trouble()
@@ -232,5 +219,5 @@ class VenueCollector:
             state = "down" if detail else "connecting"
             retry_at = self._table.retry_at_ms(self._clock)
         return FeedState(
-            self.name, feed.name, state, detail, retry_at, meter.last_frame_ms, meter.last_event_ms, meter.events
+            self.name, feed, state, detail, retry_at, meter.last_frame_ms, meter.last_event_ms, meter.events
         )

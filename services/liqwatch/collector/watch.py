@@ -22,6 +22,7 @@ class Limits:
     settled: float = 5.0  # a venue watched again for so long is said to be back
     refresh_gap: float = 30.0  # between two readings of the instruments for unknown symbols
     hold: float = 300.0  # a frame with an unknown symbol waits at most so long for the list
+    partial: float = 300.0  # after a part of a subscription was refused, before a new socket asks again
     rejected_wait: float = 30.0  # before connecting again to a venue whose frames we cannot read
     renewal_share: tuple[float, float] = (0.90, 0.98)  # of a venue's lifetime of sockets, ours are renewed in between
 
