@@ -1,0 +1,78 @@
+"""The collector against all six simulated venues: the log holds exactly what the venues' own books say they sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from liqwatch import topics, venues
+from liqwatch.clock import Clock
+from liqwatch.collector.service import CollectorService
+from liqwatch.metrics import CollectorMetrics, ServiceMetrics
+from liqwatch.settings import CollectorSettings, Settings, VenueSettings
+from liqwatch.simulator import Simulator, scenarios
+from liqwatch.wire import Liquidation, decode_liquidation, micros
+from tests.support.memory_log import MemoryLog
+
+LIMIT = 30.0
+SPEED = 36_000.0  # the scenario's 38 hours in four seconds
+
+
+@asynccontextmanager
+async def collecting(simulator: Simulator, folder: Path) -> AsyncIterator[MemoryLog]:
+    """A collector subscribed to everything; at the end what it has in hand is in the log."""
+    log = MemoryLog()
+    await log.create(topics.TOPICS.values())
+    origins = {
+        name: VenueSettings(enabled=True, websocket_origin=place.websocket, rest_origin=place.rest)
+        for name, place in simulator.origins.items()
+    }
+    settings = Settings(venues=origins, collector=CollectorSettings(spool_path=str(folder / "spool")))
+    registry, known = CollectorRegistry(), venues.discover()
+    metrics = CollectorMetrics(registry, known), ServiceMetrics(registry, "collect")
+    service = CollectorService(log, known, settings, simulator.clock, *metrics)
+    stop = asyncio.Event()
+    running = asyncio.create_task(service.run(stop))
+    try:
+        await simulator.until_watched(LIMIT)
+        yield log
+    finally:
+        stop.set()
+        async with asyncio.timeout(LIMIT):
+            await running
+
+
+def collected(log: MemoryLog) -> dict[str, Liquidation]:
+    records = [record.value for record in log.all(topics.LIQUIDATIONS) if record.value is not None]
+    return {event.event_id: event for event in map(decode_liquidation, records)}
+
+
+async def heard(log: MemoryLog, count: int) -> None:
+    """Waits until the log holds `count` events; what is missing at the limit shows in the comparison."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LIMIT):
+            while len(collected(log)) < count:
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("cut_every", [None, 1.0])
+async def test_every_event_that_was_sent_is_in_the_log_once(tmp_path: Path, cut_every: float | None) -> None:
+    scenario = scenarios.named("2025-10-10", orders=3_000)
+    async with Simulator(scenario, clock=Clock(speed=SPEED)) as simulator:
+        async with collecting(simulator, tmp_path) as log:
+            for venue in simulator.venues.values():
+                venue.trouble.disconnect_every_seconds = cut_every
+            await simulator.play()
+            await heard(log, simulator.books.count())
+        events = collected(log).values()
+        if cut_every is None:
+            assert {} == simulator.books.missed.tallies
+        for venue in simulator.venues:
+            for side in ("long", "short"):
+                worth = [micros(event.notional_usd) for event in events if (event.venue, event.side) == (venue, side)]
+                tally = simulator.books.sent.of(venue, side)
+                assert (venue, side, tally.count, tally.micro_usd) == (venue, side, len(worth), sum(worth))
+        assert [] == log.all(topics.REJECTED_FRAMES)
