@@ -1,8 +1,9 @@
 """Retention and compaction of the embedded log."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -174,12 +175,17 @@ async def test_compaction_and_retention_work_together(opened: Opened, hand: Hand
     await until_left(log, BOTH, [(b"new", b"19")])
 
 
-async def test_many_small_batches_are_merged_without_a_change_to_any_record(opened: Opened, hand: HandClock) -> None:
+async def test_many_small_batches_are_merged_without_a_change_to_any_record(
+    opened: Opened, hand: HandClock, tmp_path: Path
+) -> None:
     log = await opened()
     given = [Entry(b"key:%d" % n, b"%d" % n, hand.now_ms + n) for n in range(300)]
     for entry in given:
         await log.append(COMPACTED, [entry])
-    await asyncio.sleep(0.1)
+    with closing(sqlite3.connect(tmp_path / "log.db")) as file:
+        async with asyncio.timeout(10):
+            while file.execute("SELECT count(*) FROM batches").fetchone()[0] > 10:
+                await asyncio.sleep(0.01)
     expected = [Record(0, n, entry.timestamp_ms, entry.key, entry.value) for n, entry in enumerate(given)]
     assert expected == await left(log, COMPACTED)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from ..clock import Clock
 from ..settings import KafkaSettings
 from ..topics import Topic, partition_for
-from . import EARLIEST, Entry, LogClosed, Position, Start, TopicState, TopicUnfit
+from . import EARLIEST, Entry, LogClosed, Position, Start, TopicState
 from . import kafka_admin as admin
 from .checks import missing, unfit
 from .kafka_connection import connection, quiet
@@ -94,18 +94,16 @@ class KafkaLog:
         await asyncio.gather(self._producer.stop(share), *[part.close(share) for part in list(self._open)])
 
     async def _require(self, topic: Topic) -> None:
-        """Known once, known for good: topics do not change their partitions here."""
+        """There, and with the partitions it should have. Asked once: neither changes while we run."""
         self._check_open()
         if topic.name not in self._partitions:
             known: Mapping[str, int] = await admin.partitions(self._connection)
             if topic.name not in known:
                 raise missing(topic.name)
-            if known[topic.name] != topic.partitions:
-                raise TopicUnfit(
-                    f"topic {topic.name} has {known[topic.name]} partitions instead of {topic.partitions}; "
-                    f"keys would move: delete it, then run `liqwatch topics create`"
-                )
-            self._partitions[topic.name] = topic.partitions
+            self._partitions[topic.name] = known[topic.name]
+        state = TopicState(topic.name, self._partitions[topic.name], topic.retention, topic.compacted)
+        if (problem := unfit(topic, state)) is not None:
+            raise problem
 
     def _check_open(self) -> None:
         if self._closed:
