@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ..events import LONG, SHORT
-from .listings import Listing
+from .listings import Listing, standard
 from .orders import Entry
 from .player import Simulator
 
@@ -74,8 +74,9 @@ def _entry(row: Row, listing: Listing, shift_ms: int) -> Entry:
 
 
 def simulator(recording: Recording) -> Simulator:
-    """A Binance of its own that lists what was recorded."""
-    return Simulator([], venues=("binance",), listings=recording.listings.values())
+    """A Binance of its own that lists what was recorded, and COIN-M's contracts as ever."""
+    coinm = [listing for listing in standard() if (listing.venue, listing.product) == ("binance", "coinm")]
+    return Simulator([], venues=("binance",), listings=[*recording.listings.values(), *coinm])
 
 
 async def play(recording: Recording, simulator: Simulator) -> list[Entry]:
