@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -60,7 +61,8 @@ class Stage:
     rules: list[dict[str, Any]]
     targets: Mapping[str, TargetSettings] = field(default_factory=dict)
     log: MemoryLog = field(default_factory=MemoryLog)
-    clock: Clock = field(default_factory=Clock)
+    ahead_seconds: float = 0.0  # of the wall clock
+    clock: Clock = field(init=False)
     emitted: list[str] = field(default_factory=list)
     beating: set[int] = field(default_factory=lambda: set(range(TOTALS.partitions)))
     venues: dict[str, str] = field(default_factory=dict)
@@ -68,6 +70,9 @@ class Stage:
     _generation: int = 1
     _beats: "asyncio.Task[None] | None" = None
     _http: aiohttp.ClientSession | None = None
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(wall=lambda: time.time() + self.ahead_seconds)
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()

@@ -52,7 +52,7 @@ def never(_target: str, _tried: Sequence[Attempt]) -> bool:
 
 
 def open_ones(incident: Incident, fallback: str | None = None) -> list[tuple[str, str | None]]:
-    return [(d.target, d.about) for d in undelivered(incident, never, lambda _: fallback)]
+    return [(d.target, d.about) for d in undelivered(incident, never, lambda _name, _at: fallback)]
 
 
 def test_it_is_named_for_rule_scope_and_time() -> None:
@@ -117,6 +117,14 @@ def test_a_refusal_opens_a_report_to_another_target() -> None:
     assert [("news", None)] == open_ones(reported, "console")
 
 
+def test_a_refusal_is_reported_once_whoever_would_be_told_today() -> None:
+    incident = with_attempt(fired(), 5000, attempt(1, "refused"))
+    reported = with_attempt(incident, 5000, attempt(1, "accepted", "console", about="desk"))
+    assert [("news", None)] == open_ones(reported, "another")
+    begun = with_attempt(incident, 5000, attempt(1, "not_sent", "console", about="desk"))
+    assert [("console", "desk"), ("news", None)] == open_ones(begun, "another")
+
+
 def test_a_refused_report_is_not_reported_again() -> None:
     incident = with_attempt(fired(), 5000, attempt(1, "refused"))
     incident = with_attempt(incident, 5000, attempt(1, "refused", "news", about="desk"))
@@ -126,7 +134,7 @@ def test_a_refused_report_is_not_reported_again() -> None:
 def test_an_unknown_outcome_is_over_where_the_target_holds() -> None:
     incident = with_attempt(fired(), 5000, attempt(1, "unknown"))
     assert [Delivery("longs:all:5000", 5000, "news")] == list(
-        undelivered(incident, lambda target, _: target == "desk", lambda _: None)
+        undelivered(incident, lambda target, _: target == "desk", lambda _name, _at: None)
     )
 
 

@@ -75,7 +75,7 @@ class Courier:
 
     @property
     def _can_search(self) -> bool:
-        return hasattr(self._notifier, "search")
+        return isinstance(self._notifier, Searches)
 
     def offer(self, delivery: Delivery) -> bool:
         """Queues a delivery; False if the queue is full: the delivery stays open in the record."""
@@ -173,9 +173,9 @@ class Courier:
         return outcome
 
     async def _search(self, incident: Incident, step: Step, delivery: Delivery, last: Attempt) -> Outcome:
-        notifier = self._notifier
+        searches = self._notifier
+        assert isinstance(searches, Searches)  # noqa: S101 - asked before
         made = notice(incident, step, delivery.about, last.at_ms, None)
-        searches: Searches = notifier  # type: ignore[assignment]
         answer = await self._sender.send(
             searches.search(made),
             timeout=self.settings.timeout.total_seconds(),

@@ -125,15 +125,15 @@ def attempts(step: Step, target: str, about: str | None) -> list[Attempt]:
     return [attempt for attempt in step.attempts if attempt.target == target and attempt.about == about]
 
 
-def undelivered(
-    incident: Incident,
-    held: Callable[[str, Sequence[Attempt]], bool],
-    fallback: Callable[[str], str | None],
-) -> Iterator[Delivery]:
+Held = Callable[[str, Sequence[Attempt]], bool]
+Fallback = Callable[[str, int], str | None]
+
+
+def undelivered(incident: Incident, held: Held, fallback: Fallback) -> Iterator[Delivery]:
     """Deliveries that are still to be made, in the order of the steps.
 
     `held`: whether the target wants nothing sent again after these attempts. `fallback`: who is told that a
-    target refused.
+    target refused at that time, if anybody.
     """
     for step in incident.steps:
         for target in step.targets:
@@ -141,9 +141,17 @@ def undelivered(
             if _is_open(target, tried, held):
                 yield Delivery(incident.incident_id, step.at_ms, target)
             elif tried[-1].outcome == "refused":
-                other = fallback(target)
-                if other is not None and _is_open(other, attempts(step, other, target), held):
-                    yield Delivery(incident.incident_id, step.at_ms, other, target)
+                reporter = _reporter(step, target, tried[-1].at_ms, held, fallback)
+                if reporter is not None:
+                    yield Delivery(incident.incident_id, step.at_ms, reporter, target)
+
+
+def _reporter(step: Step, refused: str, at_ms: int, held: Held, fallback: Fallback) -> str | None:
+    """Who still has to be told of a refusal: one target, once, whoever would be asked today."""
+    reporters = {attempt.target for attempt in step.attempts if attempt.about == refused}
+    if not all(_is_open(one, attempts(step, one, refused), held) for one in reporters):
+        return None
+    return next(iter(sorted(reporters)), None) or fallback(refused, at_ms)
 
 
 def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident:

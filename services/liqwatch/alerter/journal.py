@@ -152,7 +152,7 @@ class Journal:
         finally:
             if member is not None:
                 with contextlib.suppress(Exception):
-                    await asyncio.wait_for(member.close(), 1.0)
+                    await asyncio.wait_for(member.close(), 0.5)
 
     async def write(self) -> None:
         """Appends what `put` brings until cancelled; one append for all that came meanwhile."""

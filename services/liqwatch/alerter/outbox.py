@@ -17,6 +17,8 @@ from .journal import Journal
 from .notifiers.base import NotifierKind
 from .sending import Sender
 
+_REPORT_WITHIN_MS = 3_600_000  # a refusal older than this is in the record, and is no news any more
+
 log_ = structlog.get_logger("alerter")
 
 
@@ -158,8 +160,10 @@ class Outbox:
         post = self._posts.get(target)
         return post is not None and post.courier.held(tried)
 
-    def _fallback(self, refused: str) -> str | None:
-        """Who is told that a target refused: a console, else any other."""
+    def _fallback(self, refused: str, at_ms: int) -> str | None:
+        """Who is told that a target refused: a console, else any other; nobody, if it was long ago."""
+        if self._clock.now_ms() - at_ms > _REPORT_WITHIN_MS * self._clock.speed:
+            return None
         others = [name for name in self._posts if name != refused]
         consoles = [name for name in others if self._settings[name].kind == "console"]
         return next(iter(consoles + others), None)

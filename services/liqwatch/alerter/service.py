@@ -28,7 +28,7 @@ from .sending import Sender
 from .turns import Turn
 
 _PEAKS_EVERY = 10  # ticks: a peak between two steps is written this often
-_LET_COURIERS_FINISH = 1.0  # seconds, at the end
+_LET_COURIERS_FINISH = 0.8  # seconds, at the end
 _LET_WRITES_FINISH = 0.3
 
 log_ = structlog.get_logger("alerter")
@@ -131,7 +131,10 @@ class AlerterService:
         await self._journal.flush(_LET_WRITES_FINISH)
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks, timeout=1.0)
+        done, _ = await asyncio.wait(tasks, timeout=0.7)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # the first one was raised by `run`; seen is what the others want
 
     def _following(
         self,
@@ -198,6 +201,8 @@ class AlerterService:
         self._metrics.steps.labels(verdict.kind).inc()
         self._count_open(rule.name)
         step = told.steps[-1]
+        if not targets:
+            log_.warning("no target is switched on for this rule", rule=rule.name)
         log_.info(step.headline, kind=step.kind, incident=told.incident_id, usd=step.usd, targets=len(targets))
 
     def _holds_back(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import orjson
 from pydantic import SecretStr
@@ -124,6 +124,7 @@ class Notifier(Protocol):
         ...
 
 
+@runtime_checkable
 class Searches(Protocol):
     """A notifier that can look whether a message of unknown fate has arrived."""
 

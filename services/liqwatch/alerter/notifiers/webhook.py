@@ -15,7 +15,7 @@ from .base import HttpRequest, Notice, Notifier, NotifierKind, Outcome, Rate, Re
 KEY_HEADER = "Idempotency-Key"
 TIME_HEADER = "X-Liqwatch-Timestamp"
 SIGNATURE_HEADER = "X-Liqwatch-Signature"
-_RATE = Rate(burst=50, every=timedelta(milliseconds=50))
+_RATE = Rate(burst=100, every=timedelta(milliseconds=10))
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
