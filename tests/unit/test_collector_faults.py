@@ -180,7 +180,7 @@ async def test_without_any_network_there_is_one_line_and_no_spinning(tmp_path: P
         await until(lambda: collector.metric("liqwatch_instrument_refresh_failures_total") >= 1)
         await until(lambda: collector.told("venue is down"))
         state = collector.service.states()[0]
-        assert ("down", "instrument list: main: connection refused") == (state.state, state.detail)
+        assert ("down", "instrument list: connection refused") == (state.state, state.detail)
         assert state.retry_at_ms is not None
         assert 1 == len([line for line in collector.lines if line["log_level"] in ("warning", "error")])
         assert collector.metric("liqwatch_instrument_refresh_failures_total") <= 3

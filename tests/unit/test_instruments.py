@@ -59,7 +59,7 @@ async def test_a_list_that_fails_keeps_the_old_table_and_is_told_once_down_and_o
             first = await instruments.refresh()
             await instruments.refresh()
             assert first < 600.0
-            assert "main: answered HTTP 500" == instruments.trouble()
+            assert "answered HTTP 500" == instruments.trouble()
             assert {"BTCUSDT", "ETHUSDT"} == instruments.known.keys()
             server.rest[PATH] = LISTING
             await instruments.refresh()
@@ -80,7 +80,7 @@ async def test_a_list_that_fails_keeps_the_old_table_and_is_told_once_down_and_o
 async def test_an_unusable_answer_is_a_failure_in_words(answer: Any, words: str) -> None:
     async with VenueServer(rest={PATH: answer}) as server, table(server) as instruments:
         wait = await instruments.refresh()
-        assert f"main: {words}" in instruments.trouble()
+        assert words in instruments.trouble()
         assert not instruments.usable
         assert wait >= 120 or "429" not in words
 
@@ -89,7 +89,7 @@ async def test_an_endless_body_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(fetch, "LARGEST_PAGE", 1 << 20)
     async with VenueServer(rest={PATH: (200, {}, b" " * (3 << 20))}) as server, table(server) as instruments:
         await instruments.refresh()
-        assert "main: larger than 1 MiB" == instruments.trouble()
+        assert "larger than 1 MiB" == instruments.trouble()
 
 
 async def test_changed_contract_terms_are_told_and_seen_by_whoever_holds_the_table() -> None:
@@ -180,7 +180,7 @@ async def test_a_venue_whose_list_comes_late_is_not_watched_before(tmp_path: Pat
     async with VenueServer(rest={PATH: (503, {}, b"")}) as server:
         async with collecting(server, MemoryLog(), tmp_path) as collector:
             await until(lambda: collector.told("venue is down"))
-            assert "instrument list: main: answered HTTP 503" == collector.told("venue is down")[0]["reason"]
+            assert "instrument list: answered HTTP 503" == collector.told("venue is down")[0]["reason"]
             assert 0 == server.connects
             server.rest[PATH] = LISTING
             await until(lambda: collector.watched)

@@ -117,6 +117,8 @@ class InstrumentTable:
 
     def trouble(self) -> str:
         """Which lists fail and why, in words."""
+        if len(self.failing) == len(self._venue.instrument_lists) and len(set(self.failing.values())) == 1:
+            return next(iter(self.failing.values()))  # the same for all of them
         return "; ".join(f"{name}: {why}" for name, why in sorted(self.failing.items()))
 
     async def _read(self, listed: InstrumentList) -> ListFailed | None:
