@@ -26,7 +26,15 @@ from .memory_log import MemoryLog
 from .venue_server import VenueServer
 
 QUICK = replace(
-    LIMITS, open=2.0, acknowledge=0.4, overlap=0.1, look=0.02, settled=0.1, refresh_gap=0.05, rejected_wait=0.3
+    LIMITS,
+    open=2.0,
+    acknowledge=0.4,
+    overlap=0.1,
+    proven=0.05,
+    look=0.02,
+    settled=0.1,
+    refresh_gap=0.05,
+    rejected_wait=0.3,
 )
 
 

@@ -35,6 +35,12 @@ async def accepts_and_closes(server: "VenueServer", peer: ServerConnection) -> N
     await peer.close(1001, "bye")
 
 
+async def says_a_word_and_closes(server: "VenueServer", peer: ServerConnection) -> None:
+    await peer.send(json.dumps({"ack": json.loads(await peer.recv())["sub"]}))
+    await peer.send('{"tick": 1}')
+    await peer.close(1000)
+
+
 async def silent_while_it_pongs(server: "VenueServer", peer: ServerConnection) -> None:
     """Acknowledges, then says nothing any more; the library goes on answering protocol pings."""
     await peer.send(json.dumps({"ack": json.loads(await peer.recv())["sub"]}))

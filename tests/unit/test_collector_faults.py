@@ -1,6 +1,7 @@
 """Venues that misbehave: each fault is survived, counted under its reason, told once, and never hammered."""
 
 import asyncio
+import functools
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -253,3 +254,18 @@ async def test_one_venue_that_fails_is_no_trouble_for_another(tmp_path: Path) ->
             await until(lambda: ids(log) == ["a"])
             await until(lambda: {state.venue: state.state for state in collector.service.states()}["broken"] == "down")
             assert [] == collector.service.unready()
+
+
+async def test_a_venue_that_delivers_a_little_and_closes_is_not_hammered_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = functools.partial(Backoff, random=lambda: 1.0)
+    monkeypatch.setattr("liqwatch.collector.connection.Backoff", longest)
+    log = MemoryLog()
+    limits = replace(QUICK, proven=5.0)
+    async with VenueServer(behave=venues.says_a_word_and_closes) as server:
+        async with collecting(server, log, tmp_path, limits=limits) as collector:
+            await until(lambda: collector.reconnects("closed") >= 3)
+            await asyncio.sleep(0.5)
+            assert server.connects <= 4  # after 0.25, 0.5, 1, 2 seconds, not after 0.25 each time
+            assert 1 == len(collector.told("venue is down"))

@@ -91,7 +91,6 @@ def test_the_states_follow_what_is_heard() -> None:
     assert not talk.conversation.useful
     assert "acknowledged" == talk.hear("pong")  # proof of the socket only
     assert "delivering" == talk.hear('{"tick": 1}')
-    assert talk.conversation.useful
 
 
 def test_data_before_the_acknowledgement_delivers_only_with_it() -> None:
@@ -171,6 +170,15 @@ def test_a_wildcard_refused_beside_others_leaves_the_socket_partial() -> None:
     talk.hear('{"no": "no such product"}')
     assert "acknowledged" == talk.hear('{"ack": ["*"]}')
     assert "refused: no such product" == talk.conversation.partial
+
+
+def test_a_socket_that_delivered_was_useful_only_if_it_lived_on_for_a_while() -> None:
+    talk = Talk()
+    talk.hear('{"ack": ["*"]}', '{"tick": 1}', after=0.1)
+    talk.look(4.0)
+    assert not talk.conversation.useful  # it may close at once, and again, and again
+    talk.look(1.0)
+    assert talk.conversation.useful
 
 
 def test_a_minute_after_the_acknowledgement_a_quiet_socket_was_useful() -> None:

@@ -32,7 +32,7 @@ class Conversation:
         self.detail = ""
         self.acknowledged = False
         self.partial = ""  # the refusal of one of several wildcards: the rest is delivered, the venue is not watched
-        self.useful = False  # worth the connect: it delivered, or lived on for a while
+        self.useful = False  # worth the connect: it delivered for a while, or lived on for longer
         self.over: Failure | None = None
         self.session = session
         self.meter = meter
@@ -107,9 +107,11 @@ class Conversation:
             self._fail(late, f"its control channel was silent for {watch.control or 0:.0f} s")
         elif late == "refused":
             self._fail(late, self.detail or f"subscription not acknowledged within {watch.acknowledge:.0f} s")
-        elif not self.useful and self.acknowledged and now - self._acknowledged_at > self._limits.useful:
-            self.useful = True
-            self._changed()
+        elif not self.useful and self.acknowledged:
+            needed = self._limits.proven if self._delivered else self._limits.useful
+            if now - self._acknowledged_at > needed:
+                self.useful = True
+                self._changed()
 
     def alive_until(self, reason: str, now_ms: int) -> int | None:
         """Until when the socket can be said to have delivered; None if it never was acknowledged."""
@@ -137,7 +139,7 @@ class Conversation:
             self._turn("delivering" if self._delivered else "acknowledged")
 
     def _delivers(self) -> None:
-        self._delivered = self.useful = True
+        self._delivered = True
         self._turn("delivering" if self.acknowledged else self.state)
 
     def _refused(self, received: Received) -> None:

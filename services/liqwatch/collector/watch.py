@@ -14,7 +14,8 @@ class Limits:
     open: float = 10.0  # TCP, TLS and the handshake
     ping: float = 10.0  # protocol pings, and the wait for each pong
     acknowledge: float = 15.0  # the venue's yes to a subscription
-    useful: float = 60.0  # a socket that lived so long was worth the connect
+    useful: float = 60.0  # an acknowledged socket that lived so long was worth the connect
+    proven: float = 5.0  # … one that delivered, after so long: a venue may well send one frame and close
     close: float = 1.0  # a polite goodbye
     overlap: float = 1.0  # the old socket is read on for so long after the new one was acknowledged
     look: float = 0.5  # how often the watch is asked
