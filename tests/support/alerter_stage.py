@@ -159,7 +159,9 @@ class Stage:
 
     async def beat(self) -> None:
         """A heartbeat of every partition that is beating."""
-        for partition in sorted(self.beating):
+        for partition in range(TOTALS.partitions):
+            if partition not in self.beating:
+                continue
             beat = Heartbeat(partition, self._generation, self.clock.now_ms(), 7, 8, True)
             await self._append(TOTALS, str(partition), encode(beat), partition)
 
