@@ -68,14 +68,15 @@ class Decoder:
         self._told: set[str] = set()
 
     def learn(self, objects: Mapping[str, Any]) -> None:
-        """Lays the venue's instrument objects over those known so far; an unusable one is left out."""
+        """Lays the venue's instrument objects over those known so far; an unusable one makes its symbol unknown."""
         for name, raw in objects.items():
             built, error = build_instrument(self._venue, name, raw, self._usd)
             if built is not None:
                 self._known[name] = built
                 self._unusable.pop(name, None)
-            elif name not in self._known:
-                self._unusable[name] = error or "unusable"
+            else:
+                self._known.pop(name, None)
+                self._unusable[name] = error or "cannot be used"
 
     def recorded(self, text: str, received_ms: int) -> Received:
         """A line of a recording: an object with `frame` and `instruments`."""

@@ -80,7 +80,7 @@ def read_rows(rows: object, read: Callable[[Row], Liquidation | None], name: str
             liquidation = replace(liquidation, event_id=f"{liquidation.event_id}#{before}")
         liquidations.append(liquidation)
     kind = FrameKind.REJECTED if bad and not liquidations else FrameKind.DATA
-    return Received(kind, liquidations, bad, "; ".join(row.error for row in bad) or None)
+    return Received(kind, liquidations, tuple(bad), "; ".join(row.error for row in bad) or None)
 
 
 def known(instruments: Instruments, row: Row, name: str) -> Instrument:

@@ -56,6 +56,8 @@ CHANNEL = "futures.public_liquidates"
 CONTROL_CHANNEL = "futures.tickers"
 CONTROL_CONTRACTS = {"usdt": "BTC_USDT", "btc": "BTC_USD", "usd1": "BTC_USD1"}
 STAMP = Stamp("gate", "order", "order")
+# Every request has to carry a time, and it is looked at only where requests are signed. A session has no clock.
+REQUEST_TIME = 1_787_270_400
 SECONDS_BELOW = 1_000_000_000_000  # older documentation gives `time` in seconds
 
 _DATA = FrameKind.DATA
@@ -92,7 +94,7 @@ class GateSession:
         return [_subscribe(CHANNEL, "!all"), _subscribe(CONTROL_CHANNEL, self._control_contract)]
 
     def ping_frame(self) -> Frame | None:
-        return '{"channel":"futures.ping"}'
+        return msgspec.json.encode({"time": REQUEST_TIME, "channel": "futures.ping"}).decode()
 
     def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
         return []
@@ -199,7 +201,8 @@ class GateSession:
 
 
 def _subscribe(channel: str, *payload: str) -> str:
-    return msgspec.json.encode({"channel": channel, "event": "subscribe", "payload": payload}).decode()
+    request = {"time": REQUEST_TIME, "channel": channel, "event": "subscribe", "payload": payload}
+    return msgspec.json.encode(request).decode()
 
 
 def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:

@@ -112,7 +112,6 @@ class HtxSession:
                     or "E" in volume_text
                     or "E" in price_text
                     or instrument.unpriced is not None
-                    or not message.topic.endswith("liquidation_orders")
                 ):
                     break
                 side = "long" if row.direction == "sell" else "short"
@@ -134,7 +133,8 @@ class HtxSession:
                     "stream",
                     "order",
                 )
-            if len(events) == len(rows):  # else a row is odd, or equal to another
+            # Else a row is odd, or equal to another.
+            if len(events) == len(rows) and message.topic.endswith("liquidation_orders"):
                 return Received(_DATA, [*events.values()])
         except SURPRISES:
             pass
