@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ..clock import Clock
 from ..coverage import CoverageBook
-from ..eventlog import EARLIEST, LATEST, Log, LogError, LogUnavailable, Reader, Record
+from ..eventlog import EARLIEST, LATEST, Log, LogClosed, LogError, LogUnavailable, Reader, Record
 from ..events import Coverage, Incident
 from ..topics import ALERTS, COVERAGE, LIQUIDATIONS, TOTALS, Topic
 from ..totals import TotalsBook
@@ -83,6 +83,8 @@ class Board:
                         self.unreadable += 1
             except LogUnavailable:
                 await asyncio.sleep(1)
+            except LogClosed:
+                return
             except LogError as error:
                 log_.warning("status cannot read a topic", topic=topic.name, reason=str(error))
                 break

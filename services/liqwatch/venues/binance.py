@@ -231,7 +231,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="binance",
-    title="Binance USD-M and COIN-M futures",
+    title="Binance",
     docs="https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/"
     "All-Market-Liquidation-Order-Streams",
     checked="2026-06-30",

@@ -215,7 +215,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="bitget",
-    title="Bitget USDT, USDC and coin futures",
+    title="Bitget",
     docs="https://www.bitget.com/api-doc/uta/websocket/public/Liquidation-Channel",
     checked="2026-10-01",
     completeness="sampled",

@@ -223,7 +223,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="bybit",
-    title="Bybit linear and inverse contracts",
+    title="Bybit",
     docs="https://bybit-exchange.github.io/docs/v5/websocket/public/all-liquidation",
     checked="2026-10-09",
     completeness="all",

@@ -240,7 +240,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="okx",
-    title="OKX swaps and futures",
+    title="OKX",
     docs="https://www.okx.com/docs-v5/en/#public-data-websocket-liquidation-orders-channel",
     checked="2026-07-19",
     completeness="sampled",
