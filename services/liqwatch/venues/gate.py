@@ -234,7 +234,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="gate",
-    title="Gate futures",
+    title="Gate",
     docs="https://www.gate.com/docs/developers/futures/ws/en/#public-liquidates-order-channel",
     checked="2026-08-21",
     completeness="all",

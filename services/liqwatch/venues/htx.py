@@ -203,7 +203,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 VENUE = Venue(
     name="htx",
-    title="HTX linear and coin-margined swaps",
+    title="HTX",
     docs="https://www.htx.com/en-us/opend/newApiPages/",
     checked="2026-09-18",
     completeness="all",
