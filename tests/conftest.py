@@ -1,7 +1,6 @@
 """Fixtures that several folders share: brokers, and the log on each of its backends."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from liqwatch.clock import Clock
 from liqwatch.eventlog import Log
 from liqwatch.eventlog.kafka import KafkaLog
 from liqwatch.eventlog.sqlite import SqliteLog
-from tests.support.kafka_broker import NoKafka, required, running_broker
+from tests.support.kafka_broker import running_broker
 from tests.support.log_bench import Bench, kafka_settings
 from tests.support.mock_broker import MockBroker
 
@@ -29,14 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Apache Kafka, one for the whole session; topics are the test's own."""
-    with ExitStack() as stack:
-        try:
-            address = stack.enter_context(running_broker(tmp_path_factory.mktemp("broker")))
-        except NoKafka as reason:
-            if required():
-                pytest.fail(f"no Kafka, which CI must have: {reason}")
-            pytest.skip(f"no Kafka on this machine: {reason}")
-        yield address
+    with running_broker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker.bootstrap
 
 
 @pytest.fixture

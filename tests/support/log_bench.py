@@ -23,14 +23,14 @@ class Bench:
     """A backend under test: logs on the same store, topics of the test's own."""
 
     backend: str
-    connect: Callable[..., Log]
+    connect: Callable[..., Any]  # → a Log
     mock: MockBroker | None = None
     _logs: list[Log] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     async def log(self, **options: Any) -> Log:
-        log = self.connect(**options)
+        log: Log = self.connect(**options)
         await log.open()
         self._logs.append(log)
         return log

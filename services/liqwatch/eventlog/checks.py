@@ -1,6 +1,7 @@
 """Are the topics there, and fit for what is asked of them? Services ask at start, and refuse to run on others."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from ..topics import LIQUIDATIONS, Topic
@@ -35,19 +36,22 @@ def unfit(topic: Topic, state: TopicState) -> TopicUnfit | None:
 async def check_topics(log: Log, topics: Iterable[Topic], longest_window: timedelta) -> None:
     """Raises `TopicMissing` or `TopicUnfit` for the first topic that will not do.
 
-    A total is rebuilt from `liquidations`: one that is kept for less than two longest windows would come out too
-    small after a restart at the wrong moment, and nothing would show it.
+    Totals are rebuilt from `liquidations`: kept for less than two longest windows they would come out too small
+    after a restart at the wrong moment, and nothing would show it. Otherwise whoever runs the broker may keep
+    records for a shorter time than the table says, down to the same limit.
     """
+    least = 2 * longest_window
     for topic in topics:
         state = await log.describe(topic)
         if state is None:
             raise missing(topic.name)
-        if topic.name == LIQUIDATIONS.name and _shorter(state.retention, 2 * longest_window):
+        if topic.name == LIQUIDATIONS.name and _shorter(state.retention, least):
             raise TopicUnfit(
                 f"topic {topic.name} keeps records for {state.retention}, the longest window is {longest_window} and "
                 f"needs twice that; raise its retention.ms, or shorten aggregator.windows"
             )
-        if (problem := unfit(topic, state)) is not None:
+        needed = None if topic.retention is None else min(topic.retention, least)
+        if (problem := unfit(replace(topic, retention=needed), state)) is not None:
             raise problem
 
 

@@ -10,7 +10,7 @@ from ..topics import Topic, partition_for
 from . import EARLIEST, Entry, LogClosed, Position, Start, TopicState
 from . import kafka_admin as admin
 from .checks import missing, unfit
-from .kafka_connection import connection, quiet
+from .kafka_connection import connection
 from .kafka_member import KafkaMember
 from .kafka_membership import Membership
 from .kafka_producer import KafkaProducer
@@ -30,7 +30,6 @@ class KafkaLog:
         self._closed = False
 
     async def open(self) -> None:
-        quiet()
         await self._producer.start()
 
     async def append(self, topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:

@@ -80,11 +80,6 @@ def connection(settings: KafkaSettings) -> Connection:
     return Connection(settings.bootstrap_servers, options)
 
 
-def quiet() -> None:
-    """aiokafka writes a line at every attempt of an outage; ours say once that it began and once that it ended."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
-
-
 async def end(stop: Callable[[], Awaitable[None]], client: Any, owners: Sequence[Any], timeout: float) -> None:
     """Ends an aiokafka client within about `timeout` seconds and leaves no task behind.
 

@@ -2,7 +2,7 @@
 
 Kafka forgets the generations of a group soon after its last member has left, and starts again at 1. Ours have to
 grow for ever, since readers of what the members write keep the highest. So a generation is at least the wall clock
-in seconds, and more than any that an earlier owner left beside the partitions.
+in milliseconds, and more than any that an earlier owner left beside the partitions.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class KafkaMember:
 
     async def _claim(self, positions: Mapping[int, int]) -> int:
         earlier = await self.membership.last_generations(positions)
-        generation = max(self.clock.now_ms() // 1000, self.assignment.generation + 1)
+        generation = max(self.clock.now_ms(), self.assignment.generation + 1)
         generation = max([generation, *(number + 1 for number in earlier.values())])
         if positions:
             await self.membership.claim(positions, generation)

@@ -65,7 +65,8 @@ class KafkaProducer:
             else:
                 await asyncio.gather(*parts)
         except errors.KafkaError as error:
-            self._broken = True  # the sequence numbers of what failed are used up: no batch would follow
+            if self._producer is producer:  # the sequence numbers of what failed are used up: none may follow
+                self._broken = True
             raise closed("log") if self._closed else self.connection.in_words(error) from error
         return [Position(partition, offset) for partition, offset in zip(partitions, offsets, strict=True)]
 

@@ -172,6 +172,8 @@ class SqliteLog:
         self._closed = True
         for reader in list(self._readers):
             await reader.close()
+        for member in [member for members in self._groups.values() for member in members]:
+            await member.close()
         stopped = True
         if self._writer is not None:
             stopped = await asyncio.to_thread(self._writer.stop, timeout)

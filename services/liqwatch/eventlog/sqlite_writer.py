@@ -56,6 +56,7 @@ class Writer:
     tidy_every: float
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
+    _known: bool = True  # whether `tidy.extents` is what the file says
     _steps: Iterator[None] | None = None
     _next_tidy: float = 0.0
     _next_step: float = 0.0
@@ -109,6 +110,8 @@ class Writer:
         outcomes: list[Outcome]
         ends: dict[int, int] = {}
         try:
+            if not self._known:
+                self._look()
             self.connection.execute("BEGIN IMMEDIATE")
             changed: dict[int, store.Extent] = {}
             results = [self._append(jobs, changed)] if isinstance(jobs[0], Append) else []
@@ -149,14 +152,20 @@ class Writer:
 
     def _failed(self, error: Exception) -> Exception:
         """Undoes the transaction and reads again what the file says: a failed commit leaves no other truth."""
+        self._known = False
         try:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
-            self.tidy.extents.clear()
-            self.tidy.extents.update(store.extents(self.connection))
+            self._look()
         except sqlite3.Error as second:
             error = second
         return in_words(error, self.path) if isinstance(error, sqlite3.Error) else error
+
+    def _look(self) -> None:
+        found = store.extents(self.connection)
+        self.tidy.extents.clear()
+        self.tidy.extents.update(found)
+        self._known = True
 
     def _tidy_a_step(self) -> None:
         now = time.monotonic()
@@ -169,7 +178,7 @@ class Writer:
             next(self._steps)
         except StopIteration:
             self._steps, self._next_tidy = None, time.monotonic() + self.tidy_every
-        except sqlite3.Error as error:
+        except Exception as error:
             structlog.get_logger("log").warning("housekeeping failed", reason=str(self._failed(error)))
             self._steps, self._next_tidy = None, time.monotonic() + self.tidy_every
 
