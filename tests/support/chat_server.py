@@ -135,6 +135,8 @@ class ChatServer:
                     await asyncio.sleep(fault.seconds)
                 case "garbled":
                     return web.Response(text="<html>gateway</html>")
+                case _:
+                    pass  # met before accepting
         return _accepted(service, request.path, number)
 
     async def _accept(self, request: web.Request, raw: bytes) -> int:

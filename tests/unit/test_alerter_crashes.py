@@ -132,3 +132,32 @@ async def test_a_decision_waits_for_the_log_and_is_told_once_when_it_is_back(kin
         await on.start()
         await chat.wait_for(1)
         assert 1 == chat.requests
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("append", range(1, 13))
+async def test_killed_anywhere_in_an_incident_everything_is_told(append: int, moment: Moment) -> None:
+    """Every step reaches both targets; the keyed one once, the other with marked repeats at most."""
+    log = CrashingLog()
+    async with ChatServer() as chat, ChatServer() as keyed:
+        targets = {"chat": chat.target("telegram"), "keyed": keyed.target("webhook")}
+        async with Stage([longs()], targets, log=log) as on:
+            log.crash(ALERTS, append, moment)
+            one = await on.start()
+            for steps, dollars in enumerate((1_200_000_000, 1_800_000_000, 0), start=1):
+                await on.total(dollars)
+                await until(lambda steps=steps: log.crashed.is_set() or told(chat, keyed, steps))  # type: ignore[misc]
+                if log.crashed.is_set():
+                    await one.kill()
+                    log.mend()
+                    log.crashed.clear()
+                    one = await on.start()
+                    await until(lambda steps=steps: told(chat, keyed, steps))  # type: ignore[misc]
+            assert ["fired", "stepped_up", "cleared"] == [message.body["kind"] for message in keyed.accepted]
+            assert 3 == sum("repeat of" not in text for text in chat.texts()) or len(chat.texts()) == 3
+            assert ["fired", "stepped_up", "cleared"] == on.kinds()
+
+
+def told(chat: ChatServer, keyed: ChatServer, steps: int) -> bool:
+    headlines = {text.splitlines()[0] for text in chat.texts()}
+    return len(headlines) >= steps and len(keyed.accepted) >= steps

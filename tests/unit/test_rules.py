@@ -28,7 +28,7 @@ def rule(**changes: Any) -> RuleSettings:
 def said(rule: RuleSettings, course: list[tuple[int, int]]) -> list[tuple[str, int, int]]:
     """What is said to (second, millions) after (second, millions): (kind, second, threshold in millions)."""
     memory = Memory()
-    spoken = []
+    spoken: list[tuple[str, int, int]] = []
     for second, millions in course:
         verdict, memory = judge(rule, millions * MILLION, memory, second * SECOND)
         if verdict is not None:
@@ -187,8 +187,8 @@ def test_any_course_makes_incidents_of_one_fire_rising_steps_and_one_clear(
                 told = threshold
             case "reminded":
                 assert threshold == told
-            case "cleared":
-                assert told is not None
+            case _:
+                assert ("cleared", True) == (kind, told is not None)
                 told = None
 
 
