@@ -95,7 +95,8 @@ ALERTS = Topic(
     compacted=True,
     writers=("alerter",),
     readers=("alerter", "web"),
-    about="The whole incident: rule, steps, peak, evidence, every attempt and outcome per target.",
+    about="The whole incident: rule, steps, peak, evidence, every attempt and outcome per target. A tombstone "
+    "keyed `owner:…` is the claim of the alerter that acts.",
 )
 SILENCES = Topic(
     name="liqwatch.silences.v1",

@@ -126,6 +126,10 @@ COVERAGE: list[tuple[dict[str, Any], str]] = [
         "Coverage: watched the whole window on Bybit, HTX.",
     ),
     (
+        {"coverage": covered(bybit=0.475, htx=0.478), "watched_since_ms": None},
+        "Coverage: watched 47.6 % of the window on Bybit, HTX.",
+    ),
+    (
         {"coverage": covered(bybit=0.0), "watched_since_ms": None},
         "Coverage: watched 0 % of the window: Bybit 0 %.",
     ),

@@ -218,20 +218,28 @@ def _coverage(snapshot: Snapshot) -> str:
     mean = sum(venue.share for venue in venues) / len(venues)
     incomplete = [venue for venue in venues if venue.share < _WATCHED_WHOLE]
     names = ", ".join(_title(snapshot, venue.venue) for venue in venues)
-    if incomplete:
+    if len(incomplete) == len(venues) > 1 and _alike(incomplete):
+        line = f"Coverage: watched {_percent(mean)} of the window on {names}"
+    elif incomplete:
         parts = ", ".join(f"{_title(snapshot, venue.venue)} {_percent(venue.share)}" for venue in incomplete)
         line = f"Coverage: watched {_percent(mean)} of the window: {parts}"
         if len(incomplete) < len(venues):
             line += f"; the rest of {names} in full"
-        if snapshot.watched_since_ms is not None:
-            line += f"; watching since {moment(snapshot.watched_since_ms)}"
-        line += "."
     else:
-        line = f"Coverage: watched the whole window on {names}."
+        line = f"Coverage: watched the whole window on {names}"
+    if incomplete and snapshot.watched_since_ms is not None:
+        line += f"; watching since {moment(snapshot.watched_since_ms)}"
+    line += "."
     sampled = [_title(snapshot, venue.venue) for venue in venues if venue.completeness != "all"]
     if sampled:
         line += f" Not every order is published by {', '.join(sampled)}."
     return line
+
+
+def _alike(venues: Sequence[VenueCoverage]) -> bool:
+    """All within a hundredth: one figure says it, as after a common start."""
+    shares = [venue.share for venue in venues]
+    return max(shares) - min(shares) < 0.01
 
 
 def _plain(value: Decimal) -> str:
