@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 TOPIC = replace(LIQUIDATIONS, name="test.kept", partitions=1, retention=timedelta(days=1), compacted=False)
 COMPACTED = replace(TOPIC, name="test.compacted", retention=None, compacted=True)
 BOTH = replace(TOPIC, name="test.both", compacted=True)
-Opened = Callable[[], Any]
+Opened = Callable[..., Any]
 
 
 class HandClock:
@@ -42,8 +42,8 @@ def hand() -> HandClock:
 async def opened(tmp_path: Path, hand: HandClock) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        async def open_log() -> SqliteLog:
-            log = SqliteLog(tmp_path / "log.db", Clock(wall=hand), tidy_every=0.01, compact_after=1)
+        async def open_log(compact_after: int = 1_000) -> SqliteLog:
+            log = SqliteLog(tmp_path / "log.db", Clock(wall=hand), tidy_every=0.01, compact_after=compact_after)
             stack.push_async_callback(log.close)
             await log.open()
             await log.create([TOPIC, COMPACTED, BOTH])
@@ -135,7 +135,7 @@ async def test_a_time_seek_holds_after_retention(opened: Opened, hand: HandClock
 
 
 async def test_compaction_keeps_the_newest_record_of_each_key(opened: Opened, hand: HandClock) -> None:
-    log = await opened()
+    log = await opened(compact_after=1)
     for round_ in range(20):
         for key in (b"a", b"b", b"c"):
             await log.append(COMPACTED, [Entry(key, b"%d" % round_, hand.now_ms)])
@@ -143,7 +143,7 @@ async def test_compaction_keeps_the_newest_record_of_each_key(opened: Opened, ha
 
 
 async def test_what_compaction_took_is_not_a_loss(opened: Opened, hand: HandClock) -> None:
-    log = await opened()
+    log = await opened(compact_after=1)
     reader = await log.reader(COMPACTED)
     await log.append(COMPACTED, [Entry(b"a", b"%d" % n, hand.now_ms) for n in range(1_200)])
     await until_left(log, COMPACTED, [(b"a", b"1199")])
@@ -154,7 +154,7 @@ async def test_what_compaction_took_is_not_a_loss(opened: Opened, hand: HandCloc
 async def test_a_tombstone_goes_after_its_delay_and_positions_still_reach_the_end(
     opened: Opened, hand: HandClock
 ) -> None:
-    log = await opened()
+    log = await opened(compact_after=1)
     reader = await log.reader(COMPACTED)
     await log.append(COMPACTED, [Entry(b"a", b"%d" % n, hand.now_ms) for n in range(20)])
     await log.append(COMPACTED, [Entry(b"a", None, hand.now_ms)])
@@ -166,7 +166,7 @@ async def test_a_tombstone_goes_after_its_delay_and_positions_still_reach_the_en
 
 
 async def test_compaction_and_retention_work_together(opened: Opened, hand: HandClock) -> None:
-    log = await opened()
+    log = await opened(compact_after=1)
     await log.append(BOTH, [Entry(b"old", b"%d" % n, hand.now_ms) for n in range(20)])
     hand.now_ms += DAY_MS // 2
     await log.append(BOTH, [Entry(b"new", b"%d" % n, hand.now_ms) for n in range(20)])
@@ -175,23 +175,26 @@ async def test_compaction_and_retention_work_together(opened: Opened, hand: Hand
     await until_left(log, BOTH, [(b"new", b"19")])
 
 
+@pytest.mark.parametrize("topic", [TOPIC, COMPACTED, BOTH], ids=lambda topic: topic.name)
 async def test_many_small_batches_are_merged_without_a_change_to_any_record(
-    opened: Opened, hand: HandClock, tmp_path: Path
+    opened: Opened, hand: HandClock, tmp_path: Path, topic: Topic
 ) -> None:
-    log = await opened()
+    log = await opened(compact_after=100)
     given = [Entry(b"key:%d" % n, b"%d" % n, hand.now_ms + n) for n in range(300)]
     for entry in given:
-        await log.append(COMPACTED, [entry])
+        await log.append(topic, [entry])
     with closing(sqlite3.connect(tmp_path / "log.db")) as file:
         async with asyncio.timeout(10):
-            while file.execute("SELECT count(*) FROM batches").fetchone()[0] > 10:
+            while file.execute("SELECT count(*) FROM batches").fetchone()[0] > 120:
                 await asyncio.sleep(0.01)
     expected = [Record(0, n, entry.timestamp_ms, entry.key, entry.value) for n, entry in enumerate(given)]
-    assert expected == await left(log, COMPACTED)
+    reader = await log.reader(topic, start=since(hand.now_ms + 157))
+    assert {0: 157} == reader.positions()
+    assert expected == await left(log, topic)
 
 
 async def test_appends_and_readers_go_on_while_the_log_is_tidied(opened: Opened, hand: HandClock) -> None:
-    log = await opened()
+    log = await opened(compact_after=1)
     reader = await log.reader(COMPACTED)
     seen: dict[bytes, int] = {}
 

@@ -5,7 +5,7 @@ the interpreter lock at every step, and a busy loop in the same process would th
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import NamedTuple
@@ -44,7 +44,7 @@ class StoredTopic:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A row of `partitions`: [start, next) is what may be read, below `clean` keys are unique."""
+    """A row of `partitions`: [start, next) may be read; below `clean` batches are merged, or keys are unique."""
 
     start: int = 0
     next: int = 0
@@ -212,5 +212,6 @@ def join_group(connection: sqlite3.Connection, name: str, topic: str) -> int:
     )
 
 
-def delete(connection: sqlite3.Connection, ids: Iterable[int]) -> None:
-    connection.executemany("DELETE FROM batches WHERE id = ?", [(number,) for number in ids])
+def delete(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """The batches whose ids lie in [first, last]."""
+    connection.execute("DELETE FROM batches WHERE id >= ? AND id <= ?", (first, last))

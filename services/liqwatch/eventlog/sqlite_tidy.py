@@ -1,4 +1,7 @@
-"""Retention and compaction of the embedded log, in steps of a few milliseconds that fit between two commits."""
+"""Retention and compaction of the embedded log, in steps of a few milliseconds that fit between two commits.
+
+Small batches, as a quiet market brings them, are merged: a day of them is then replayed in seconds.
+"""
 
 import itertools
 import sqlite3
@@ -33,8 +36,12 @@ class Tidy:
             for slot in topic.slots():
                 if topic.state.retention is not None:
                     yield from self._retain(slot, topic.state)
+                dirty = self._seen.get(slot, 0) - self.extents[slot].clean
                 if topic.state.compacted:
-                    yield from self._compact_when_due(slot, topic.state.retention)
+                    yield from self._compact_when_due(slot, dirty, topic.state.retention)
+                elif dirty >= self.compact_after:
+                    yield from self._merge(slot, self._seen[slot], topic.state.retention)
+                self._seen[slot] = self.extents[slot].next
 
     def _retain(self, slot: int, state: TopicState) -> Iterator[None]:
         """Deletes from the front what is too old, up to the first batch that is not."""
@@ -51,7 +58,7 @@ class Tidy:
             start = old[-1] - slot + 1
             extent = replace(self.extents[slot], start=start, clean=max(start, self.extents[slot].clean))
             with _transaction(self.connection):
-                self.connection.execute("DELETE FROM batches WHERE id >= ? AND id <= ?", (old[0], old[-1]))
+                store.delete(self.connection, old[0], old[-1])
                 self.connection.execute(
                     "DELETE FROM marks WHERE slot = ? AND timestamp_ms < ? AND offset < ?", (slot, oldest, start)
                 )
@@ -61,16 +68,24 @@ class Tidy:
             if len(old) < _STEP_BATCHES:
                 return
 
-    def _compact_when_due(self, slot: int, retention: timedelta | None) -> Iterator[None]:
+    def _merge(self, slot: int, limit: int, retention: timedelta | None) -> Iterator[None]:
+        at = self.extents[slot].clean
+        while at < limit:
+            numbers, records = self._step(slot, at, limit)
+            at = numbers[-1] - slot + 1 if numbers else limit
+            with _transaction(self.connection):
+                self._rewrite(slot, numbers, records, len(records), retention)
+                self._save(slot, clean=at)
+            yield
+
+    def _compact_when_due(self, slot: int, dirty: int, retention: timedelta | None) -> Iterator[None]:
         """Only what was there at the last round, so that readers close to the end see every record."""
-        limit, self._seen[slot] = self._seen.get(slot, 0), self.extents[slot].next
-        dirty = limit - self.extents[slot].clean
+        limit = self._seen.get(slot, 0)
         enough = dirty >= self.compact_after and dirty >= self._kept.get(slot, 0) // 2
         if enough or (limit and self.now_ms() >= self._tombstone_due.get(slot, _FOREVER)):
-            span_ms = _FOREVER if retention is None else int(retention.total_seconds() * 50)
-            yield from self._compact(slot, limit, span_ms)
+            yield from self._compact(slot, limit, retention)
 
-    def _compact(self, slot: int, limit: int, span_ms: int) -> Iterator[None]:
+    def _compact(self, slot: int, limit: int, retention: timedelta | None) -> Iterator[None]:
         newest: dict[bytes, int] = {}
         at = self.extents[slot].clean
         while at < limit and len(newest) < _KEYS:
@@ -88,19 +103,28 @@ class Tidy:
             keep = [record for record in records if self._keeps(record, newest)]
             tombstones += [record.timestamp_ms for record in keep if record.value is None]
             kept += len(keep)
-            runs = _runs(keep, span_ms)
-            if len(keep) < len(records) or len(runs) + len(keep) // store.BATCH_RECORDS < len(numbers) // 2:
-                with _transaction(self.connection):
-                    store.delete(self.connection, numbers)
-                    for run in runs:
-                        store.insert(self.connection, slot, run)
+            with _transaction(self.connection):
+                self._rewrite(slot, numbers, keep, len(records), retention)
             at = numbers[-1] - slot + 1
             yield
         self._kept[slot] = kept
         self._tombstone_due[slot] = min(tombstones, default=_FOREVER) + self.keep_tombstones_ms
-        extent = replace(self.extents[slot], clean=max(limit, self.extents[slot].clean))
         with _transaction(self.connection):
-            store.save(self.connection, {slot: extent})
+            self._save(slot, clean=max(limit, self.extents[slot].clean))
+
+    def _rewrite(
+        self, slot: int, numbers: list[int], keep: list[Record], had: int, retention: timedelta | None
+    ) -> None:
+        """Puts `keep` in the place of these batches, where that is less."""
+        runs = _runs(keep, _FOREVER if retention is None else int(retention.total_seconds() * 50))
+        if len(keep) < had or len(runs) + len(keep) // store.BATCH_RECORDS < len(numbers) // 2:
+            store.delete(self.connection, numbers[0], numbers[-1])
+            for run in runs:
+                store.insert(self.connection, slot, run)
+
+    def _save(self, slot: int, *, clean: int) -> None:
+        extent = replace(self.extents[slot], clean=clean)
+        store.save(self.connection, {slot: extent})
         self.extents[slot] = extent
 
     def _keeps(self, record: Record, newest: dict[bytes, int]) -> bool:
@@ -114,7 +138,7 @@ class Tidy:
         for number, _, batch in store.batches(self.connection, slot, first, before):
             numbers.append(number)
             records += batch
-            if len(records) >= _STEP_RECORDS:
+            if len(records) >= _STEP_RECORDS or len(numbers) >= _STEP_BATCHES:
                 break
         return numbers, records
 
