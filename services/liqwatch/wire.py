@@ -82,16 +82,18 @@ def micros(usd: str) -> int:
     The one place where money is rounded. Raises `ValueError` for anything but a plain decimal.
     """
     whole, _, fraction = usd.partition(".")
-    if len(fraction) <= 6:
-        return int(whole + fraction.ljust(6, "0"))
-    head = int(whole + fraction[:6])
-    rest = fraction[6:]
-    int(rest)  # digits only
-    half = "5".ljust(len(rest), "0")
-    up = rest > half or (rest == half and head % 2 == 1)
-    if not up:
-        return head
-    return head - 1 if whole.startswith("-") else head + 1
+    digits = whole + fraction
+    if not digits.isdigit():
+        if usd.startswith("-") and usd[1:2].isdigit():
+            return -micros(usd[1:])
+        raise ValueError(f"{usd!r} is not a plain decimal number")
+    more = len(fraction) - 6
+    if more <= 0:
+        return int(digits) * 10**-more
+    unit: int = 10**more
+    head, rest = divmod(int(digits), unit)
+    twice = 2 * rest
+    return head + 1 if twice > unit or (twice == unit and head % 2) else head
 
 
 def usd_text(micro_dollars: int) -> str:

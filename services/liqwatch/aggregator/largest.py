@@ -1,0 +1,51 @@
+"""The largest record of a rolling window, exact when records expire or come late: a staircase of candidates. Pure.
+
+The steps are sorted by second, each beaten by the one before it. A record that is beaten by another of its own
+or a later second can never be the largest of a window that ends now or later: it is left out. The largest of any
+window is its first step. So all windows share one short list.
+"""
+
+from bisect import bisect_right
+from typing import TypeAlias
+
+# Second, micro-dollars, event_id, and the record as JSON: one object where a decoded one is sixteen.
+Step: TypeAlias = tuple[int, int, bytes, bytes]
+
+
+def beats(one: Step, other: Step) -> bool:
+    """True if `one` is the larger; a tie goes to the smaller event_id, so that partitions merge in any order."""
+    if one[1] != other[1]:
+        return one[1] > other[1]
+    return one[2] < other[2]
+
+
+def climb_late(stairs: list[Step], step: Step) -> None:
+    """Takes in a record whose second may be earlier than others' that are in; `Track.add` does it for the rest."""
+    second = step[0]
+    after = bisect_right(stairs, second, key=_second)
+    if after < len(stairs) and beats(stairs[after], step):
+        return
+    if after and stairs[after - 1][0] == second and beats(stairs[after - 1], step):
+        return
+    before = after
+    while before and beats(step, stairs[before - 1]):
+        before -= 1
+    stairs[before:after] = [step]
+
+
+def largest_after(stairs: list[Step], second: int) -> Step | None:
+    """The largest record of the seconds after `second`."""
+    if not stairs:
+        return None
+    first = 0 if stairs[0][0] > second else bisect_right(stairs, second, key=_second)
+    return stairs[first] if first < len(stairs) else None
+
+
+def forget_until(stairs: list[Step], second: int) -> None:
+    """Removes the steps of `second` and before."""
+    if stairs and stairs[0][0] <= second:
+        del stairs[: bisect_right(stairs, second, key=_second)]
+
+
+def _second(step: Step) -> int:
+    return step[0]

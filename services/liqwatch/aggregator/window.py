@@ -1,0 +1,291 @@
+"""Rolling totals by side, scope and window: exact to the micro-dollar, 1-second resolution on event time. Pure.
+
+At second S of the clock a window of `span` seconds holds the events of seconds S-span+1 … S. The caller moves
+the clock; nothing here reads one.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from sys import intern
+from typing import NamedTuple, TypeAlias
+
+from ..events import SIDES
+from ..wire import Liquidation, decode_liquidation, encode, micros
+from .largest import Step, beats, largest_after
+from .track import Track
+
+FUTURE_MS = 60_000
+MOST = 10**17  # micro-dollars in one event: $100B in one order is a mistake of whoever sent it
+_SHARDS = 16  # of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
+_SWEEPS = 24  # how often what has expired is freed while the longest window passes
+
+ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
+
+
+class Added(StrEnum):
+    """What became of an event."""
+
+    COUNTED = "counted"
+    DUPLICATE = "duplicate"
+    LATE = "late"  # older than the longest window
+    FUTURE = "future"  # more than a minute ahead of the clock
+
+
+class SideTotals(NamedTuple):
+    """One side of a scope in one window. USD in micro-dollars."""
+
+    usd: int
+    events: int
+    largest: Liquidation | None
+
+
+class WindowTotals(NamedTuple):
+    """One window of one scope and partition."""
+
+    long: SideTotals
+    short: SideTotals
+
+
+class Changed(NamedTuple):
+    """What has changed since it was last asked for."""
+
+    events: set[ScopeKey]  # by events: in every window that holds them
+    expired: set[tuple[int, str, str]]  # partition, scope, window: by the clock alone
+
+
+class Leaf(Track):
+    """One venue, base and side of a partition: its own track, and the two above it that its events go to as well."""
+
+    __slots__ = ("base", "partition", "side", "tracks", "venue")
+
+    def __init__(self, partition: int, venue: str, base: str, side: str, above: tuple[Track, Track]) -> None:
+        super().__init__()
+        self.partition, self.venue, self.base, self.side = partition, venue, base, side
+        self.tracks = (self, *above)
+
+    def scopes(self) -> tuple[ScopeKey, ...]:
+        """The scopes its events belong to."""
+        partition, venue, base = self.partition, f"venue={self.venue}", f"base={self.base}"
+        return (partition, "all"), (partition, venue), (partition, base), (partition, f"{venue},{base}")
+
+
+# A scope has the tracks of its long and of its short side. `all` and a venue have one of their own each; a coin
+# has those of its venues: they are few, and asked less often than written.
+_Scope: TypeAlias = tuple[list[Track], list[Track]]
+
+
+class RollingTotals:
+    """Totals of several partitions over several windows, all ending at one clock."""
+
+    def __init__(self, windows: Sequence[tuple[str, int]], keep_seconds: int = 0) -> None:
+        """`windows`: name and seconds. `keep_seconds`: how far back `between` answers, if more than the windows."""
+        self._windows = sorted(windows, key=lambda window: window[1])
+        self._span = dict(windows)
+        self._longest = self._windows[-1][1]
+        self._keep = max(self._longest, keep_seconds)
+        self._now_ms = 0
+        self._second = 0
+        # Per second, of all partitions: leaf, id, leaf, id, … One flat list a second: a day has 86,400 of them.
+        # An id that is remembered for longer than the window is None here.
+        self._buckets: dict[int, list[Leaf | bytes | None]] = {}
+        self._held: dict[int, list[tuple[Leaf, Step, bool]]] = {}  # ahead of the clock
+        self._remembered: dict[int, list[tuple[int, bytes]]] = {}  # partition, id
+        self._ids: list[set[bytes]] = [set() for _ in range(_SHARDS)]
+        self._leaves: dict[tuple[int, str, str, str], Leaf] = {}
+        self._scopes: dict[int, dict[str, _Scope]] = {}
+        self._touched: set[Leaf] = set()
+        self._asked = 0  # the second of the clock when `changed` was last called
+        self._gone: set[Leaf] = set()  # whose events have left the longest window since then
+        self._unswept: set[Leaf] = set()
+
+    @property
+    def now_ms(self) -> int:
+        """The clock: the latest `advance`."""
+        return self._now_ms
+
+    def advance(self, now_ms: int) -> None:
+        """Moves the clock on; steps back are ignored."""
+        if now_ms <= self._now_ms:
+            return
+        self._now_ms = now_ms
+        before, second = self._second, now_ms // 1000
+        if second == before:
+            return
+        self._second = second
+        for due in sorted(due for due in self._held if due <= second):
+            for held in self._held.pop(due):
+                self._enter(*held)
+        for old in _passed(self._buckets, before - self._longest, second - self._longest):
+            self._forget_ids(self._buckets[old])
+        for old in _passed(self._buckets, before - self._keep, second - self._keep):
+            self._gone.update(self._buckets.pop(old)[::2])  # type: ignore[arg-type]
+        for old in _passed(self._remembered, before - 2 * self._longest, second - 2 * self._longest):
+            for _, event_id in self._remembered.pop(old):
+                self._shard(event_id).discard(event_id)
+        if before * _SWEEPS // self._keep != second * _SWEEPS // self._keep:
+            self._sweep()
+
+    def add(self, liquidation: Liquidation, partition: int = 0, raw: bytes | None = None) -> Added:
+        """Adds an event, or says why not. Raises `ValueError`, changing nothing, for a side or an amount that
+        cannot be."""
+        event_ms = liquidation.event_time_ms
+        second = event_ms // 1000
+        if second <= self._second - self._longest:
+            return _LATE
+        event_id = liquidation.event_id.encode()  # bytes: 16 bytes less than a str, two million times
+        ids = self._ids[hash(event_id) % _SHARDS]
+        if event_id in ids:
+            return _DUPLICATE
+        if event_ms - self._now_ms > FUTURE_MS:
+            return _FUTURE
+        amount = micros(liquidation.notional_usd)
+        if not 0 <= amount <= MOST:
+            raise ValueError(f"notional_usd {liquidation.notional_usd!r} cannot be")
+        leaf = self._leaves.get((partition, liquidation.venue, liquidation.base, liquidation.side))
+        if leaf is None:
+            leaf = self._new_leaf(partition, liquidation)
+        ids.add(event_id)
+        lasting = liquidation.timed_by == "received"
+        if lasting:
+            self._remembered.setdefault(second, []).append((partition, event_id))
+        step = (second, amount, event_id, encode(liquidation) if raw is None else raw)
+        if second > self._second:
+            self._held.setdefault(second, []).append((leaf, step, lasting))
+        else:
+            self._enter(leaf, step, lasting)
+        return _COUNTED
+
+    def remember(self, liquidation: Liquidation, partition: int = 0) -> None:
+        """Knows the id of an event that has left the window, if it was timed by us: for a rebuild."""
+        second, event_id = liquidation.event_time_ms // 1000, liquidation.event_id.encode()
+        ids = self._shard(event_id)
+        if liquidation.timed_by == "received" and second > self._second - 2 * self._longest and event_id not in ids:
+            ids.add(event_id)
+            self._remembered.setdefault(second, []).append((partition, event_id))
+
+    def drop(self, *partitions: int) -> None:
+        """Forgets everything of the partitions."""
+        gone = {leaf for leaf in self._leaves.values() if leaf.partition in partitions}
+        for second, bucket in list(self._buckets.items()):
+            if not gone.isdisjoint(bucket[::2]):
+                rows = list(zip(bucket[::2], bucket[1::2], strict=True))
+                self._forget_ids([part for row in rows if row[0] in gone for part in row])
+                self._buckets[second] = [part for row in rows if row[0] not in gone for part in row]
+        for due, held in self._held.items():
+            self._forget_ids([part for leaf, step, _ in held if leaf in gone for part in (leaf, step[2])])
+            self._held[due] = [row for row in held if row[0] not in gone]
+        for second, remembered in self._remembered.items():
+            self._forget_ids([part for row in remembered if row[0] in partitions for part in (None, row[1])])
+            self._remembered[second] = [row for row in remembered if row[0] not in partitions]
+        for marked in (self._touched, self._gone, self._unswept):
+            marked.difference_update(gone)
+        for leaf in gone:
+            del self._leaves[leaf.partition, leaf.venue, leaf.base, leaf.side]
+        for partition in partitions:
+            self._scopes.pop(partition, None)
+
+    def totals(self, partition: int, scope: str, window: str) -> WindowTotals:
+        """The window as it stands at the clock."""
+        found = self._scopes.get(partition, {}).get(scope)
+        if found is None:
+            return _NOTHING
+        after = self._second - self._span[window]
+        return WindowTotals(_side(found[0], after), _side(found[1], after))
+
+    def usd(self, partition: int, scope: str, side: str, window: str) -> int:
+        """Micro-dollars of one side of a window: quicker than `totals`."""
+        found = self._scopes.get(partition, {}).get(scope)
+        if found is None:
+            return 0
+        after = self._second - self._span[window]
+        return sum(track.after(after)[0] for track in found[side == "short"])
+
+    def scopes(self, partition: int) -> Sequence[str]:
+        """Every scope of the partition that was ever counted, empty ones too."""
+        return list(self._scopes.get(partition, ()))
+
+    def between(self, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:
+        """What the seconds from `first` to `last` brought: micro-dollars and number of events, by leaf."""
+        buckets = (self._buckets.get(second, ()) for second in range(first, last + 1))
+        leaves = {leaf for bucket in buckets for leaf in bucket[::2] if isinstance(leaf, Leaf)}
+        for leaf in leaves:
+            (usd, count), (later_usd, later_count) = leaf.after(first - 1), leaf.after(last)
+            yield leaf, usd - later_usd, count - later_count
+
+    def changed(self) -> Changed:
+        """What has changed since the last call."""
+        events = {scope for leaf in self._touched for scope in leaf.scopes()}
+        expired: set[tuple[int, str, str]] = set()
+        for name, span in self._windows:
+            leaves = self._gone if span == self._longest else set()
+            for second in _passed(self._buckets, self._asked - span, self._second - span):
+                leaves.update(self._buckets[second][::2])  # type: ignore[arg-type]
+            expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes())
+        self._asked = self._second
+        self._unswept |= self._gone
+        self._touched.clear()
+        self._gone.clear()
+        return Changed(events, expired)
+
+    def _enter(self, leaf: Leaf, step: Step, lasting: bool) -> None:
+        second = step[0]
+        bucket = self._buckets.get(second)
+        if bucket is None:
+            bucket = self._buckets[second] = []
+        bucket.append(leaf)
+        bucket.append(None if lasting else step[2])
+        self._touched.add(leaf)
+        for track in leaf.tracks:
+            track.add(step)
+
+    def _forget_ids(self, bucket: list[Leaf | bytes | None]) -> None:
+        shards = self._ids
+        for event_id in bucket[1::2]:
+            shards[hash(event_id) % _SHARDS].discard(event_id)
+
+    def _sweep(self) -> None:
+        for track in {track for leaf in self._unswept | self._gone for track in leaf.tracks}:
+            track.forget_until(self._second - self._keep)
+        self._unswept.clear()
+
+    def _shard(self, event_id: bytes) -> set[bytes]:
+        return self._ids[hash(event_id) % _SHARDS]
+
+    def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
+        # Interned: thousands of leaves share few names, which then stay in the processor's cache.
+        venue, base, side = intern(liquidation.venue), intern(liquidation.base), intern(liquidation.side)
+        if side not in SIDES:
+            raise ValueError(f"side {side!r} is neither long nor short")
+        number = SIDES.index(side)
+        scopes = self._scopes.setdefault(partition, {})
+        above = [scopes.setdefault(name, ([Track()], [Track()]))[number][0] for name in (f"venue={venue}", "all")]
+        leaf = Leaf(partition, venue, base, side, (above[0], above[1]))
+        for name in (f"base={base}", f"venue={venue},base={base}"):
+            scopes.setdefault(name, ([], []))[number].append(leaf)
+        self._leaves[partition, venue, base, side] = leaf
+        return leaf
+
+
+def _side(tracks: list[Track], after: int) -> SideTotals:
+    usd = count = 0
+    largest: Step | None = None
+    for track in tracks:
+        more, events = track.after(after)
+        if events:
+            usd += more
+            count += events
+            step = largest_after(track.stairs, after)
+            if step and (largest is None or beats(step, largest)):
+                largest = step
+    return SideTotals(usd, count, decode_liquidation(largest[3]) if largest else None)
+
+
+def _passed(kept: Mapping[int, object], after: int, until: int) -> list[int]:
+    """The seconds after `after` up to `until` that are kept, in order; cheap for a second and for a year."""
+    if until - after <= len(kept):
+        return [second for second in range(after + 1, until + 1) if second in kept]
+    return sorted(second for second in kept if after < second <= until)
+
+
+_COUNTED, _DUPLICATE, _LATE, _FUTURE = Added
+_NOTHING = WindowTotals(SideTotals(0, 0, None), SideTotals(0, 0, None))
