@@ -31,8 +31,9 @@ _REFUSING = [InvalidOperation, Inexact, Rounded, Clamped, Overflow, Underflow, S
 # read again by `number`, which explains.
 QUICK_DIGITS = 14
 quick = Context(QUICK_DIGITS, Emax=QUICK_DIGITS - 1, Emin=-QUICK_DIGITS, clamp=1, traps=_REFUSING).create_decimal
-# Products of longer numbers are exact or an error, never silently rounded.
-multiply = Context(prec=300, traps=[InvalidOperation, Inexact, Overflow]).multiply
+# Products of three numbers are exact or an error, never silently rounded.
+multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
+_multiply_long = Context(6 * LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
 # Quotients to 34 significant digits.
 divide = Context(prec=34, traps=[InvalidOperation, DivisionByZero, Overflow]).divide
 
@@ -101,13 +102,7 @@ def contract_size(value: Any, name: str) -> Decimal:
     return size
 
 
-def quotient(dividend: Decimal, divisor: Decimal) -> str:
-    """The quotient as text, never with an exponent."""
-    text = str(divide(dividend, divisor))
-    return plain(Decimal(text)) if "E" in text else text
-
-
 def worth(instrument: Instrument, contracts: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
     """(base coins, USD) of so many contracts at `price`."""
-    size = multiply(contracts, instrument.contract_size)
-    return (divide(size, price), size) if instrument.inverse else (size, multiply(size, price))
+    size = _multiply_long(contracts, instrument.contract_size)
+    return (divide(size, price), size) if instrument.inverse else (size, _multiply_long(size, price))

@@ -83,6 +83,13 @@ def read_rows(rows: object, read: Callable[[Row], Liquidation | None], name: str
     return Received(kind, liquidations, tuple(bad), "; ".join(row.error for row in bad) or None)
 
 
+def all_differ(events: list[Liquidation]) -> bool:
+    """No two rows of the frame were equal."""
+    if len(events) == 2:
+        return events[0].event_id != events[1].event_id
+    return len({event.event_id for event in events}) == len(events)
+
+
 def known(instruments: Instruments, row: Row, name: str) -> Instrument:
     """The instrument that the row names. Raises `RowError`."""
     symbol = field(row, name)

@@ -21,10 +21,10 @@ from ._numbers import (
     SURPRISES,
     RowError,
     contract_size,
+    divide,
     number,
     positive,
     quick,
-    quotient,
     shown,
     words,
 )
@@ -139,7 +139,9 @@ class BinanceSession:
                 side = "long" if order.S == "SELL" else "short"  # type: ignore[union-attr]
                 event_id = f"binance:{symbol}:{time_ms}:{side}:{order.z}@{order.ap}"  # type: ignore[union-attr]
                 if inverse:
-                    quantity = quotient(usd, price)
+                    quantity = str(divide(usd, price))
+                    if "E" in quantity:
+                        return self._read_carefully(frame, received_ms)
                 event = Liquidation(
                     event_id,
                     "binance",
@@ -160,6 +162,9 @@ class BinanceSession:
                 return Received(_DATA, (event,))
         except SURPRISES:
             pass
+        return self._read_carefully(frame, received_ms)
+
+    def _read_carefully(self, frame: Frame, received_ms: int) -> Received:
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _answer(self, message: Any, received_ms: int) -> Received:

@@ -15,6 +15,7 @@ from ._rows import (
     Moment,
     Row,
     Stamp,
+    all_differ,
     chosen,
     event,
     explained,
@@ -108,7 +109,7 @@ class BitgetSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             rows = _decode(frame).data
-            events: dict[str, Liquidation] = {}
+            events: list[Liquidation] = []
             for row in rows:
                 symbol = row.symbol
                 instrument = self._instruments[symbol]
@@ -121,7 +122,7 @@ class BitgetSession:
                 price_text = str(price)
                 side = "long" if row.side == "buy" else "short"
                 event_id = f"bitget:{symbol}:{time_ms}:{side}:{row.amount}@{row.price}"
-                events[event_id] = Liquidation(
+                event = Liquidation(
                     event_id,
                     "bitget",
                     symbol,
@@ -138,8 +139,9 @@ class BitgetSession:
                     "stream",
                     "order",
                 )
-            if len(events) == len(rows):  # else a row is odd, or equal to another
-                return Received(_DATA, [*events.values()])
+                events.append(event)
+            if len(events) == len(rows) and (len(rows) == 1 or all_differ(events)):
+                return Received(_DATA, events)
         except SURPRISES:
             pass
         if frame in ("pong", b"pong"):

@@ -11,11 +11,12 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, quick, quotient, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, divide, quick, shown, words
 from ._rows import (
     Moment,
     Row,
     Stamp,
+    all_differ,
     chosen,
     explained,
     field,
@@ -111,7 +112,7 @@ class BybitSession:
             instrument = self._instruments[symbol]
             if topic.startswith(TOPIC) and instrument.unpriced is None:
                 base, coin_of_price, inverse = instrument.base, instrument.quote, instrument.inverse
-                events: dict[str, Liquidation] = {}
+                events: list[Liquidation] = []
                 for row in message.data:
                     size, price = quick(row.v), quick(row.p)
                     usd = size if inverse else size * price
@@ -121,8 +122,10 @@ class BybitSession:
                     side = "long" if row.S == "Buy" else "short"
                     event_id = f"bybit:{symbol}:{time_ms}:{side}:{row.v}@{row.p}"
                     if inverse:
-                        quantity = quotient(size, price)
-                    events[event_id] = Liquidation(
+                        quantity = str(divide(size, price))
+                        if "E" in quantity:
+                            break
+                    event = Liquidation(
                         event_id,
                         "bybit",
                         symbol,
@@ -139,8 +142,9 @@ class BybitSession:
                         "stream",
                         "order",
                     )
-                if len(events) == len(message.data):  # else a row is odd, or equal to another
-                    return Received(_DATA, [*events.values()])
+                    events.append(event)
+                if len(events) == len(message.data) and (len(events) == 1 or all_differ(events)):
+                    return Received(_DATA, events)
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))

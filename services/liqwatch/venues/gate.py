@@ -14,10 +14,10 @@ from ._numbers import (
     SMALLEST,
     SURPRISES,
     contract_size,
+    divide,
     multiply,
     number,
     quick,
-    quotient,
     shown,
     words,
 )
@@ -26,6 +26,7 @@ from ._rows import (
     LATEST_MS,
     Row,
     Stamp,
+    all_differ,
     explained,
     field,
     known,
@@ -110,7 +111,7 @@ class GateSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             rows = _decode(frame).result
-            events: dict[str, Liquidation] = {}
+            events: list[Liquidation] = []
             for row in rows:
                 symbol = row.contract
                 instrument = self._instruments[symbol]
@@ -122,19 +123,20 @@ class GateSession:
                 time_ms = row.time_ms or row.time
                 size = contracts * instrument.contract_size
                 usd = size if inverse else multiply(size, price)
+                quantity = str(divide(size, price)) if inverse else str(size)
                 if (
-                    contracts <= SMALLEST
-                    or price <= SMALLEST
+                    price <= SMALLEST
                     or size <= SMALLEST
                     or not SMALLEST < usd <= LARGEST_USD
                     or not SECONDS_BELOW < time_ms < LATEST_MS
                     or time_ms < EARLIEST_MS
+                    or "E" in quantity
                     or instrument.unpriced is not None
                 ):
                     break
                 price_text = str(price)
                 event_id = f"gate:{symbol}:{time_ms}:{side}:{row.size}@{row.price}"
-                events[event_id] = Liquidation(
+                event = Liquidation(
                     event_id,
                     "gate",
                     symbol,
@@ -143,7 +145,7 @@ class GateSession:
                     side,
                     price_text,
                     "order",
-                    quotient(size, price) if inverse else str(size),
+                    quantity,
                     str(usd),
                     time_ms,
                     received_ms,
@@ -151,8 +153,9 @@ class GateSession:
                     "stream",
                     "order",
                 )
-            if len(events) == len(rows):  # else a row is odd, or equal to another
-                return Received(_DATA, [*events.values()])
+                events.append(event)
+            if len(events) == len(rows) and (len(rows) == 1 or all_differ(events)):
+                return Received(_DATA, events)
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))

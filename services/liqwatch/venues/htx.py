@@ -10,11 +10,12 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, multiply, quotient, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, shown, words
 from ._rows import (
     Moment,
     Row,
     Stamp,
+    all_differ,
     chosen,
     explained,
     field,
@@ -96,27 +97,26 @@ class HtxSession:
         try:
             message = _decode(frame)
             rows = message.data
-            events: dict[str, Liquidation] = {}
+            events: list[Liquidation] = []
             for row in rows:
                 symbol, contracts, price = row.contract_code, row.volume, row.price
                 instrument = self._instruments[symbol]
                 inverse = instrument.inverse
                 size = multiply(contracts, instrument.contract_size)
                 usd = size if inverse else multiply(size, price)
-                volume_text, price_text, time_ms = str(contracts), str(price), row.created_at
+                quantity = str(divide(size, price)) if inverse else str(size)
+                price_text, usd_text, time_ms = str(price), str(usd), row.created_at
                 if (
-                    contracts <= SMALLEST
-                    or price <= SMALLEST
+                    price <= SMALLEST
                     or size <= SMALLEST
                     or not SMALLEST < usd <= LARGEST_USD
-                    or "E" in volume_text
-                    or "E" in price_text
+                    or "E" in f"{quantity}{price_text}{usd_text}"  # the JSON number may have been 1e3
                     or instrument.unpriced is not None
                 ):
                     break
                 side = "long" if row.direction == "sell" else "short"
-                event_id = f"htx:{symbol}:{time_ms}:{side}:{volume_text}@{price_text}"
-                events[event_id] = Liquidation(
+                event_id = f"htx:{symbol}:{time_ms}:{side}:{contracts!s}@{price_text}"
+                event = Liquidation(
                     event_id,
                     "htx",
                     symbol,
@@ -125,17 +125,21 @@ class HtxSession:
                     side,
                     price_text,
                     "bankruptcy",
-                    quotient(size, price) if inverse else str(size),
-                    str(usd),
+                    quantity,
+                    usd_text,
                     time_ms,
                     received_ms,
                     "venue",
                     "stream",
                     "order",
                 )
-            # Else a row is odd, or equal to another.
-            if len(events) == len(rows) and message.topic.endswith("liquidation_orders"):
-                return Received(_DATA, [*events.values()])
+                events.append(event)
+            if (
+                len(events) == len(rows)
+                and (len(rows) == 1 or all_differ(events))
+                and message.topic.endswith("liquidation_orders")
+            ):
+                return Received(_DATA, events)
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))

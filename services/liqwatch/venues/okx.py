@@ -9,11 +9,12 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, multiply, quick, quotient, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, quick, shown, words
 from ._rows import (
     Moment,
     Row,
     Stamp,
+    all_differ,
     chosen,
     explained,
     field,
@@ -110,7 +111,7 @@ class OkxSession:
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
-            events: dict[str, Liquidation] = {}
+            events: list[Liquidation] = []
             rows = 0
             for item in _decode(frame).data:
                 symbol = item.instId
@@ -123,19 +124,15 @@ class OkxSession:
                     contracts, price, time_ms = quick(row.sz), quick(row.bkPx), row.ts
                     size = contracts * instrument.contract_size
                     usd = size if inverse else multiply(size, price)
-                    if (
-                        contracts <= SMALLEST
-                        or price <= SMALLEST
-                        or size <= SMALLEST
-                        or not SMALLEST < usd <= LARGEST_USD
-                    ):
+                    quantity = str(divide(size, price)) if inverse else str(size)
+                    if price <= SMALLEST or size <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or "E" in quantity:
                         break
                     side: str = row.posSide
                     if side == "net":
                         side = "long" if row.side == "sell" else "short"
                     price_text = str(price)
                     event_id = f"okx:{symbol}:{time_ms}:{side}:{row.sz}@{row.bkPx}"
-                    events[event_id] = Liquidation(
+                    event = Liquidation(
                         event_id,
                         "okx",
                         symbol,
@@ -144,7 +141,7 @@ class OkxSession:
                         side,
                         price_text,
                         "mark",
-                        quotient(size, price) if inverse else str(size),
+                        quantity,
                         str(usd),
                         time_ms,
                         received_ms,
@@ -152,10 +149,12 @@ class OkxSession:
                         "stream",
                         "order",
                     )
+                    events.append(event)
                 if len(events) != rows:
                     break
             else:
-                return Received(_DATA, [*events.values()])
+                if rows == 1 or all_differ(events):
+                    return Received(_DATA, events)
         except SURPRISES:
             pass
         if frame in ("pong", b"pong"):
