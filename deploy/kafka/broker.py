@@ -144,9 +144,11 @@ def pid_of(data: Path) -> int | None:
     """The process of this data folder, if it still is a broker."""
     try:
         pid = int((data / "broker.pid").read_text())
-        line = subprocess.run(
-            ["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
+        if Path("/proc/self/cmdline").exists():
+            line = Path(f"/proc/{pid}/cmdline").read_text()
+        else:
+            look = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+            line = subprocess.run(look, capture_output=True, text=True, check=False).stdout
     except (OSError, ValueError):
         return None
     return pid if "kafka.Kafka" in line and str(data) in line else None

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from confluent_kafka import TopicPartition as ConfluentTopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from liqwatch.clock import Clock
 from liqwatch.eventlog import NOTHING_ASSIGNED, Entry, LogError, LogUnavailable, Record
 from liqwatch.eventlog.kafka import KafkaLog
-from liqwatch.eventlog.kafka_admin import delete_records
 from liqwatch.topics import Topic
 from tests.support.kafka_broker import RealBroker, running_broker
 from tests.support.log_bench import Bench, kafka_settings
@@ -96,7 +96,7 @@ async def test_two_members_share_and_miss_nothing_when_one_joins_and_leaves(open
     second = await other.member(topic, group)
     everybody = frozenset(range(6))
     async with asyncio.timeout(60):
-        while len(seen) < total or len(second.assignment.partitions) < 3:
+        while len(seen) < total or {3} != {len(member.assignment.partitions) for member in (first, second)}:
             for member in (first, second):
                 records = await member.fetch(0.1)
                 kept = member.assignment.partitions - member.assignment.fresh
@@ -192,14 +192,18 @@ async def test_generations_grow_though_kafka_forgot_the_group(
     assert generations[0] < generations[1]
 
 
-async def test_a_reader_overtaken_by_retention_counts_exactly_what_it_lost(opened: Opened, real: Bench) -> None:
+async def test_a_reader_overtaken_by_retention_counts_exactly_what_it_lost(
+    opened: Opened, real: Bench, kafka_bootstrap: str
+) -> None:
     """It has fetched a part ahead; that part is read, what was deleted behind it is counted."""
     log = await opened()
     topic = await made(log, real.unmade(partitions=2))
     reader = await log.reader(topic)
     noise = [Entry(b"key", os.urandom(1_000), NOW, n % 2) for n in range(4_000)]
     await log.append(topic, noise)
-    await delete_records(log._connection, topic.name, {0: 1_900, 1: 1_990})
+    before = [ConfluentTopicPartition(topic.name, 0, 1_900), ConfluentTopicPartition(topic.name, 1, 1_990)]
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    await asyncio.to_thread(lambda: [f.result(20) for f in admin.delete_records(before).values()])
     read = 0
     async with asyncio.timeout(30):
         while reader.positions() != {0: 2_000, 1: 2_000}:
@@ -240,6 +244,16 @@ async def test_what_compaction_took_is_not_a_loss(opened: Opened, real: Bench, k
     while reader.positions() != await reader.end_offsets():
         await reader.fetch(0.5)
     assert 0 == reader.lost
+
+
+async def test_a_record_from_the_future_is_refused_for_good_and_the_next_is_taken(opened: Opened, real: Bench) -> None:
+    log = await opened()
+    topic = await made(log, real.unmade())
+    with pytest.raises(LogError, match=r"refuses a record .*would do so again") as refused:
+        await log.append(topic, [entry(1, at_ms=now_ms() + 2 * 3_600_000)])
+    assert not isinstance(refused.value, LogUnavailable)
+    async with asyncio.timeout(20):
+        assert [(0, 0)] == list(await log.append(topic, [entry(2)]))
 
 
 async def test_the_topics_are_made_as_the_table_says(opened: Opened, real: Bench) -> None:

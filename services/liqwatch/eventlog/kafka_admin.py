@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import aiokafka
 from aiokafka import admin as api
 from aiokafka import errors
 from aiokafka.admin import config_resource
@@ -66,12 +65,6 @@ async def create(connection: Connection, topics: Collection[Topic], replicas: in
         return made
 
     return await _asking(connection, ask, seconds=_CREATE_SECONDS)
-
-
-async def delete_records(connection: Connection, topic: str, before: Mapping[int, int]) -> None:
-    """Deletes what lies before these offsets: what retention does, without the wait."""
-    wanted = {aiokafka.TopicPartition(topic, partition): _api.RecordsToDelete(at) for partition, at in before.items()}
-    await _asking(connection, lambda admin: admin.delete_records(wanted))
 
 
 def _wanted_configs(topic: Topic, replicas: int) -> dict[str, str]:

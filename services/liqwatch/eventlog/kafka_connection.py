@@ -17,6 +17,12 @@ from . import LogClosed, LogError, LogUnavailable
 
 T = TypeVar("T")
 REQUEST_SECONDS = 10.0
+_REFUSALS = (
+    errors.InvalidTimestampError,  # Kafka 4 takes none from more than an hour ahead
+    errors.MessageSizeTooLargeError,
+    errors.RecordListTooLargeError,
+    errors.PolicyViolationError,
+)
 CALL_SECONDS = 5.0  # for what is asked in passing: offsets, configurations
 
 
@@ -34,8 +40,8 @@ class Connection:
         name = type(error).__name__
         if isinstance(error, errors.TopicAuthorizationFailedError | errors.GroupAuthorizationFailedError):
             return LogError(f"Kafka at {self.servers} does not allow this ({error}); grant this user the right")
-        if isinstance(error, errors.MessageSizeTooLargeError):
-            return LogError(f"a record is larger than Kafka takes ({error}); raise max.message.bytes of the topic")
+        if isinstance(error, _REFUSALS):
+            return LogError(f"Kafka at {self.servers} refuses a record ({name}: {error}); it would do so again")
         if isinstance(error, errors.ConsumerStoppedError | errors.ProducerClosed):
             return LogUnavailable("the connection to Kafka is being replaced; the same call works in a moment")
         if isinstance(error, errors.KafkaConnectionError | OSError | TimeoutError | errors.KafkaTimeoutError):
