@@ -1,6 +1,7 @@
 """Liquidations for tests: only what matters to the test is named."""
 
-from liqwatch.wire import Liquidation
+from liqwatch.eventlog import Entry
+from liqwatch.wire import Liquidation, encode
 
 
 def liquidation(
@@ -33,3 +34,9 @@ def liquidation(
         "stream",
         unit,
     )
+
+
+def entry(event: Liquidation) -> Entry:
+    """The record of an event, keyed and timed as the collector does it."""
+    key = f"{event.venue}:{event.symbol}".encode()
+    return Entry(key, encode(event), min(event.event_time_ms, event.received_time_ms))

@@ -192,6 +192,12 @@ class RollingTotals:
         after = self._second - self._span[window]
         return WindowTotals(_side(found[0], after), _side(found[1], after))
 
+    def is_empty(self, partition: int, scope: str, window: str) -> bool:
+        """True if no event is inside."""
+        longs, shorts = self._scopes.get(partition, {}).get(scope, ((), ()))
+        after = self._second - self._span[window]
+        return not any(track.after(after)[1] for track in (*longs, *shorts))
+
     def usd(self, partition: int, scope: str, side: str, window: str) -> int:
         """Micro-dollars of one side of a window: quicker than `totals`."""
         found = self._scopes.get(partition, {}).get(scope)
@@ -211,6 +217,10 @@ class RollingTotals:
         for leaf in leaves:
             (usd, count), (later_usd, later_count) = leaf.after(first - 1), leaf.after(last)
             yield leaf, usd - later_usd, count - later_count
+
+    def venues(self) -> set[str]:
+        """Every venue that was ever counted in the partitions held."""
+        return {scope[6:] for scopes in self._scopes.values() for scope in scopes if _is_venue(scope)}
 
     def changed(self) -> Changed:
         """What has changed since the last call."""
@@ -278,6 +288,10 @@ def _side(tracks: list[Track], after: int) -> SideTotals:
             if step and (largest is None or beats(step, largest)):
                 largest = step
     return SideTotals(usd, count, decode_liquidation(largest[3]) if largest else None)
+
+
+def _is_venue(scope: str) -> bool:
+    return scope.startswith("venue=") and "," not in scope
 
 
 def _passed(kept: Mapping[int, object], after: int, until: int) -> list[int]:

@@ -1,0 +1,68 @@
+"""Bars: what each minute brought, by venue, base and side. Pure."""
+
+import msgspec
+
+from ..eventlog import Entry
+from ..wire import Heartbeat, encode, usd_text
+from .partition import Owned
+from .window import RollingTotals
+
+GRACE_MS = 1_000  # a minute has passed when events of its last second have had time to come
+
+
+class BarRow(msgspec.Struct, gc=False, frozen=True):
+    """See `events.BarRow`."""
+
+    venue: str
+    base: str
+    long_usd: str
+    long_count: int
+    short_usd: str
+    short_count: int
+
+
+class Bar(msgspec.Struct, gc=False, frozen=True):
+    """See `events.Bar`."""
+
+    partition: int
+    minute_ms: int
+    generation: int
+    rows: tuple[BarRow, ...]
+    version: int = 1
+
+
+def passed(minute: int, now_ms: int) -> bool:
+    """True when the minute (number since the epoch) is over."""
+    return (minute + 1) * 60_000 + GRACE_MS <= now_ms
+
+
+def without_written(minutes: dict[int, int], beat: Heartbeat | None) -> dict[int, int]:
+    """The minutes that the predecessor had not written: it wrote them all before each of its heartbeats."""
+    if beat is None:
+        return minutes
+    return {m: last for m, last in minutes.items() if not (last <= beat.offset and passed(m, beat.as_of_ms))}
+
+
+def entries(window: RollingTotals, minute: int, owners: list[Owned]) -> list[Entry]:
+    """The minute's bars of those partitions."""
+    found: dict[int, dict[tuple[str, str], list[int]]] = {owned.number: {} for owned in owners}
+    for leaf, usd, count in window.between(minute * 60, minute * 60 + 59):
+        if leaf.partition in found:
+            row = found[leaf.partition].setdefault((leaf.venue, leaf.base), [0, 0, 0, 0])
+            at = 0 if leaf.side == "long" else 2
+            row[at] += usd
+            row[at + 1] += count
+    return [_entry(owned, minute * 60_000, found[owned.number]) for owned in owners]
+
+
+def _entry(owned: Owned, minute_ms: int, rows: dict[tuple[str, str], list[int]]) -> Entry:
+    bar = Bar(
+        owned.number,
+        minute_ms,
+        owned.generation or 0,
+        tuple(
+            BarRow(venue, base, usd_text(row[0]), row[1], usd_text(row[2]), row[3])
+            for (venue, base), row in sorted(rows.items())
+        ),
+    )
+    return Entry(f"{owned.number},{minute_ms}".encode(), encode(bar), minute_ms, owned.number)

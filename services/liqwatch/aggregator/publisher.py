@@ -1,0 +1,186 @@
+"""From the window to the log: totals as soon as they change, the rest once a second, bars once a minute."""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+
+from ..clock import Clock
+from ..eventlog import Entry, Log
+from ..metrics import AggregatorMetrics
+from ..topics import BARS, TOTALS, Topic
+from . import bars, rows
+from .gauges import Gauges
+from .intake import Intake
+from .partition import Owned, Row, Stage
+from .window import RollingTotals
+
+APPEND_SECONDS = 10.0
+BURY_SECONDS = 5.0  # from a row's zero to its tombstone
+_CHUNK = 1_000  # rows an append: between two of them whatever is urgent goes first
+_FEW = 200  # rows that are not worth a second append
+
+
+class Publisher:
+    """Writes what readers have to know of the held partitions. One at a time: rows of a key never overtake."""
+
+    def __init__(
+        self,
+        log: Log,
+        window: RollingTotals,
+        windows: Sequence[str],
+        intake: Intake,
+        clock: Clock,
+        metrics: AggregatorMetrics,
+        keep_seconds: int,
+    ) -> None:
+        self._log = log
+        self._window = window
+        self._windows = windows
+        self._intake = intake
+        self._clock = clock
+        self._metrics = metrics
+        self._keep = keep_seconds
+        self._gauges = Gauges(window, windows, metrics)
+        self._now: set[tuple[int, Row]] = set()  # partition and row: to be written at once
+        self._later: dict[tuple[int, Row], None] = {}  # … with the next tick; in order
+
+    async def flush(self) -> None:
+        """Writes the totals of all, venues and coins that events have changed; `all` first. May raise `LogError`."""
+        self._see_changes()
+        pending, self._now = self._now, set()
+        received, self._intake.received_ms = self._intake.received_ms, []
+        try:
+            first = [key for key in pending if key[1][1] == "all"]
+            rest = [key for key in pending if key[1][1] != "all"]
+            if len(pending) <= _FEW:
+                await self._write(first + rest)
+            else:
+                await self._write(first)
+                for chunk in _chunks(rest):
+                    await self._write(chunk)
+        except BaseException:
+            self._now |= pending  # to be built anew, as they then stand
+            raise
+        if self._clock.speed == 1.0:
+            now_ms = self._clock.now_ms()
+            for received_ms in received:
+                self._metrics.pipeline_latency.observe(max(0, now_ms - received_ms) / 1000)
+
+    async def announce(self) -> bool:
+        """Writes some of the rows of partitions that have caught up; False when there is no more to do."""
+        for owned in list(self._intake.owned.values()):
+            if owned.stage is not Stage.ANNOUNCING:
+                continue
+            if not owned.initial:
+                scopes = self._window.scopes(owned.number)
+                owned.initial.extend({(name, scope) for scope in scopes for name in self._windows} | owned.published)
+            chunk = list(islice(owned.initial, _CHUNK))
+            await self._write([(owned.number, row) for row in chunk])
+            for _ in chunk:
+                owned.initial.popleft()
+            if not owned.initial:
+                owned.stage = Stage.LIVE
+            return True
+        return False
+
+    async def tick(self, ends: dict[int, int]) -> None:
+        """What goes out once a second: coins at venues, expiry, tombstones, bars, then heartbeats."""
+        self._window.advance(self._clock.now_ms())
+        as_of_ms = self._window.now_ms
+        offsets = {number: owned.offset for number, owned in self._intake.owned.items()}
+        await self.flush()
+        pending = list(self._later)
+        for chunk in _chunks(pending):
+            await self._write(chunk)
+            for key in chunk:
+                self._later.pop(key, None)
+            await self.flush()
+        await self._bury()
+        await self._write_bars(as_of_ms)
+        beats = [
+            rows.heartbeat(owned, as_of_ms, offsets[number], ends.get(number, owned.offset + 1))
+            for number, owned in self._intake.owned.items()
+            if owned.stage is Stage.LIVE and number in offsets
+        ]
+        await self._append(TOTALS, beats)
+        self._gauges.show(self._intake.owned.values())
+
+    def _see_changes(self) -> None:
+        self._window.advance(self._clock.now_ms())
+        told = {number for number, owned in self._intake.owned.items() if owned.stage is not Stage.REBUILDING}
+        if not told:
+            return  # announcing writes every row anyway
+        changed = self._window.changed()
+        for partition, scope in changed.events:
+            if partition in told:
+                keys = [(partition, (name, scope)) for name in self._windows]
+                if "," in scope:
+                    self._later.update(dict.fromkeys(keys))
+                else:
+                    self._now.update(keys)
+        for partition, scope, name in changed.expired:
+            if partition in told:
+                self._later[partition, (name, scope)] = None
+
+    async def _write(self, keys: Iterable[tuple[int, Row]]) -> None:
+        by_partition: dict[int, list[Row]] = {}
+        for number, row in keys:
+            by_partition.setdefault(number, []).append(row)
+        built: list[tuple[Owned, dict[Row, Entry]]] = []
+        for number, wanted in by_partition.items():
+            owned = self._intake.owned.get(number)
+            if owned is not None and owned.stage is not Stage.REBUILDING:
+                built.append((owned, rows.entries(self._window, owned, wanted)))
+        empty = [(owned, row) for owned, found in built for row in found if self._is_empty(owned, row)]
+        await self._append(TOTALS, [entry for _, found in built for entry in found.values()])
+        for owned, found in built:
+            owned.published.update(found)
+            for row in found:
+                owned.zero_since.pop(row, None)
+        for owned, row in empty:
+            owned.zero_since[row] = time.monotonic()
+
+    async def _bury(self) -> None:
+        """A tombstone for each row that has been zero for a while."""
+        until = time.monotonic() - BURY_SECONDS
+        for owned in list(self._intake.owned.values()):
+            due = [row for row, since in owned.zero_since.items() if since <= until]
+            due = [row for row in due if self._is_empty(owned, row)]
+            now_ms = self._window.now_ms
+            await self._append(TOTALS, [Entry(rows.key(owned.number, row), None, now_ms, owned.number) for row in due])
+            for row in due:
+                del owned.zero_since[row]
+                owned.published.discard(row)
+
+    async def _write_bars(self, now_ms: int) -> None:
+        live = [owned for owned in self._intake.owned.values() if owned.stage is Stage.LIVE]
+        due = sorted({minute for owned in live for minute in owned.minutes if bars.passed(minute, now_ms)})
+        for minute in due:
+            owners = [owned for owned in live if minute in owned.minutes and self._holds(owned)]
+            taken = {owned.number: owned.minutes.pop(minute) for owned in owners}
+            if minute * 60 <= now_ms // 1000 - self._keep:
+                continue  # no longer whole in memory: better no new bar than a wrong one
+            try:
+                await self._append(BARS, bars.entries(self._window, minute, owners))
+            except BaseException:
+                for owned in owners:
+                    owned.minutes.setdefault(minute, taken[owned.number])
+                raise
+            await self.flush()
+
+    def _is_empty(self, owned: Owned, row: Row) -> bool:
+        return self._window.is_empty(owned.number, row[1], row[0])
+
+    def _holds(self, owned: Owned) -> bool:
+        return self._intake.owned.get(owned.number) is owned
+
+    async def _append(self, topic: Topic, entries: Collection[Entry]) -> None:
+        if entries:
+            async with asyncio.timeout(APPEND_SECONDS):
+                await self._log.append(topic, list(entries))
+
+
+def _chunks(keys: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:
+    for start in range(0, len(keys), _CHUNK):
+        yield keys[start : start + _CHUNK]

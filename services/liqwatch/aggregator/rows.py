@@ -1,0 +1,64 @@
+"""Rows of the totals topic: from a window to a record."""
+
+from collections.abc import Iterable
+
+from ..eventlog import Entry
+from ..wire import Heartbeat, LargestRecord, Liquidation, Totals, encode, usd_text
+from .partition import Owned, Row
+from .window import RollingTotals, WindowTotals
+
+
+def key(partition: int, row: Row) -> bytes:
+    """The key of a row: partition,window,scope."""
+    return f"{partition},{row[0]},{row[1]}".encode()
+
+
+def entries(window: RollingTotals, owned: Owned, rows: Iterable[Row]) -> dict[Row, Entry]:
+    """The rows as they stand now. One that is zero, and that readers do not have or have as zero, is left out."""
+    found = {}
+    for row in rows:
+        name, scope = row
+        empty = window.is_empty(owned.number, scope, name)
+        if not empty or (row in owned.published and row not in owned.zero_since):
+            value = encode(_message(window, owned, row, window.totals(owned.number, scope, name)))
+            found[row] = Entry(key(owned.number, row), value, window.now_ms, owned.number)
+    return found
+
+
+def heartbeat(owned: Owned, as_of_ms: int, offset: int, end_offset: int) -> Entry:
+    """How far the totals of a partition have come."""
+    beat = Heartbeat(owned.number, owned.generation or 0, as_of_ms, offset, end_offset, owned.caught_up)
+    return Entry(f"{owned.number},heartbeat".encode(), encode(beat), as_of_ms, owned.number)
+
+
+def _message(window: RollingTotals, owned: Owned, row: Row, totals: WindowTotals) -> Totals:
+    return Totals(
+        owned.number,
+        row[0],
+        row[1],
+        owned.generation or 0,
+        window.now_ms,
+        owned.offset,
+        usd_text(totals.long.usd),
+        totals.long.events,
+        usd_text(totals.short.usd),
+        totals.short.events,
+        _largest(totals.long.largest),
+        _largest(totals.short.largest),
+    )
+
+
+def _largest(record: Liquidation | None) -> LargestRecord | None:
+    if record is None:
+        return None
+    return LargestRecord(
+        record.event_id,
+        record.venue,
+        record.symbol,
+        record.base,
+        record.side,
+        record.price,
+        record.notional_usd,
+        record.event_time_ms,
+        record.unit,
+    )
