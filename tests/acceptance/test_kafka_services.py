@@ -16,7 +16,7 @@ from liqwatch.settings import KafkaSettings
 from liqwatch.simulator import Simulator
 from liqwatch.simulator.scenarios import burst
 from tests.support.config import Setup
-from tests.support.program import free_port, running
+from tests.support.program import Program, free_port, running
 from tests.support.reading import recount, totals, until
 
 RATE, SECONDS = 200, 24
@@ -83,28 +83,29 @@ async def test_kills_of_every_service_leave_totals_exact_and_alerts_told_once(ow
         other = Setup(tmp_path, origins, bootstrap=own_kafka, collector="collector-2")
         config_other = str(other.write("other.toml"))
 
-        async def start(name: str, config: str = config, port: int | None = None) -> object:
-            program = await stack.enter_async_context(
+        async def start(name: str, config: str = config, port: int | None = None) -> Program:
+            return await stack.enter_async_context(
                 running([name, "--config", config], tmp_path, port=port or setup.ports[name])
             )
-            await program.ready()
-            return program
 
         async with running(["topics", "create", "--config", config], tmp_path) as create:
             assert 0 == await asyncio.wait_for(create.process.wait(), 60), create.stderr
         alerter, aggregator = await start("alert"), await start("aggregate")
         first = await start("collect")
         second = await start("collect", config_other, other.ports["collect"])
+        for program in (alerter, aggregator, first, second):
+            await program.ready()
         await simulator.until_watched()
         await asyncio.sleep(1)  # both collectors hold their subscriptions: the one that stays hears everything
 
         playing = asyncio.create_task(simulator.play())
         await asyncio.sleep(4)
-        await first.end(signal.SIGKILL)  # type: ignore[attr-defined]
+        await first.end(signal.SIGKILL)
         await asyncio.sleep(4)
-        await aggregator.end(signal.SIGKILL)  # type: ignore[attr-defined]
+        await aggregator.end(signal.SIGKILL)
         aggregator = await start("aggregate")
-        await alerter.end(signal.SIGKILL)  # type: ignore[attr-defined]
+        await aggregator.ready()
+        await alerter.end(signal.SIGKILL)
         alerter = await start("alert")
         await playing
 
@@ -124,5 +125,5 @@ async def test_kills_of_every_service_leave_totals_exact_and_alerts_told_once(ow
         assert ["fired", "stepped_up"] == chat.told()
         assert all(len(posts) == 1 for posts in chat.posts.values())
         for program in (second, aggregator, alerter):
-            assert 0 == await program.end()  # type: ignore[attr-defined]
-            assert "Traceback" not in program.stderr  # type: ignore[attr-defined]
+            assert 0 == await program.end()
+            assert "Traceback" not in program.stderr

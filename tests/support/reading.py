@@ -70,4 +70,4 @@ async def until(wanted: T, ask: Callable[[], Awaitable[T]], limit: float = 60.0)
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pass
-    assert wanted == answer
+    raise AssertionError(f"wanted {wanted}, got {answer}")
