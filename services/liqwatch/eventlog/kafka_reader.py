@@ -29,6 +29,7 @@ class KafkaReader:
     _positions: dict[int, int] = field(default_factory=dict)
     _order: deque[int] = field(default_factory=deque)
     _consumer: KafkaConsumer | None = None
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _heard: float = field(default_factory=time.monotonic)  # when something came, or there was nothing to come
     _asked: float = field(default_factory=time.monotonic)
     _down_since: float | None = None
@@ -43,15 +44,19 @@ class KafkaReader:
 
     async def client(self) -> KafkaConsumer:
         """The consumer; a new one at the same positions where there is none."""
-        if self._closed:
-            raise closed("reader")
-        if self._consumer is None:
-            consumer = KafkaConsumer(self.connection, self.topic)
-            await consumer.start()
-            if self._positions:
-                consumer.assign(self._positions)
-            self._consumer = consumer
-        return self._consumer
+        async with self._connecting:
+            if self._closed:
+                raise closed("reader")
+            if self._consumer is None:
+                consumer = KafkaConsumer(self.connection, self.topic)
+                await consumer.start()
+                if self._closed:  # meanwhile; `close` does not wait for a connection
+                    await consumer.stop(0.5)
+                    raise closed("reader")
+                if self._positions:
+                    consumer.assign(self._positions)
+                self._consumer = consumer
+            return self._consumer
 
     async def fetch(self, timeout: float) -> Sequence[Record]:
         if not self._positions:
@@ -82,8 +87,8 @@ class KafkaReader:
     async def close(self, timeout: float = 2.0) -> None:
         self._closed = True
         self.forget(self)
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
             await consumer.stop(timeout)
 
     async def _poll(self, consumer: KafkaConsumer, timeout: float) -> list[Record]:
