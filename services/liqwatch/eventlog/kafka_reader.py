@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from . import LogError, LogUnavailable, Record
-from .kafka_connection import Connection, closed
+from . import LogClosed, LogError, LogUnavailable, Record
+from .kafka_connection import Connection
 from .kafka_consumer import KafkaConsumer, OutOfRange
 
 PAGE = 2_000
@@ -45,14 +45,15 @@ class KafkaReader:
     async def client(self) -> KafkaConsumer:
         """The consumer; a new one at the same positions where there is none."""
         async with self._connecting:
-            if self._closed:
-                raise closed("reader")
+            self._check_open()
             if self._consumer is None:
                 consumer = KafkaConsumer(self.connection, self.topic)
                 await consumer.start()
-                if self._closed:  # meanwhile; `close` does not wait for a connection
+                try:
+                    self._check_open()  # `close` does not wait for a connection
+                except LogClosed:
                     await consumer.stop(0.5)
-                    raise closed("reader")
+                    raise
                 if self._positions:
                     consumer.assign(self._positions)
                 self._consumer = consumer
@@ -145,6 +146,10 @@ class KafkaReader:
             structlog.get_logger("log").warning("fetching went silent, connecting anew", topic=self.topic)
             self._consumer, self._heard = None, self._asked
             await consumer.stop(1.0)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogClosed("this reader was closed")
 
     def _patience(self) -> float:
         return 0.0 if self._down_since is not None else _SILENCE_SECONDS
