@@ -26,21 +26,20 @@ SMALLEST = Decimal("0.000001")  # str() of a Decimal from here on has no exponen
 
 _REFUSING = [InvalidOperation, Inexact, Rounded, Clamped, Overflow, Underflow, Subnormal]
 
-# The quick way to read a number: at most 14 digits, no exponent above zero, no blanks, no underscores. The product of
-# two such numbers is exact in any thread's context, whose 28 digits are never lowered here. Whatever it refuses is
-# read again by `number`, which explains.
-QUICK_DIGITS = 14
+# The quick way to read a number: at most 13 digits, no exponent above zero, no blanks, no underscores. Two of them
+# times the size of a `quick` instrument are exact with a plain `*`: every thread's context has 28 digits, and nothing
+# here lowers that. Whatever it refuses is read again by `number`, which explains.
+QUICK_DIGITS = 13
 quick = Context(QUICK_DIGITS, Emax=QUICK_DIGITS - 1, Emin=-QUICK_DIGITS, clamp=1, traps=_REFUSING).create_decimal
-# Products of three numbers are exact or an error, never silently rounded.
-multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
-_multiply_long = Context(6 * LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
+# Products of any numbers are exact or an error, never silently rounded.
+multiply = Context(6 * LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
 # Quotients to 34 significant digits.
 divide = Context(prec=34, traps=[InvalidOperation, DivisionByZero, Overflow]).divide
 
 # What the quick way of a session gives up on.
 SURPRISES = (MsgspecError, KeyError, AttributeError, TypeError, ArithmeticError, ValueError, RecursionError)
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 
 
 class RowError(Exception):
@@ -97,12 +96,12 @@ def exact(value: Any, name: str) -> Decimal:
 def contract_size(value: Any, name: str) -> Decimal:
     """The size of a contract. Raises `ValueError`."""
     size = Decimal(plain(exact(value, name)))
-    if size <= 0 or len(size.as_tuple().digits) > QUICK_DIGITS:
+    if size <= 0 or len(size.as_tuple().digits) > LONGEST // 2:
         raise ValueError(f"{name} is not the size of a contract: {shown(value)}")
     return size
 
 
 def worth(instrument: Instrument, contracts: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
     """(base coins, USD) of so many contracts at `price`."""
-    size = _multiply_long(contracts, instrument.contract_size)
-    return (divide(size, price), size) if instrument.inverse else (size, _multiply_long(size, price))
+    size = multiply(contracts, instrument.contract_size)
+    return (divide(size, price), size) if instrument.inverse else (size, multiply(size, price))

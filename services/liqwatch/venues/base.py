@@ -90,6 +90,12 @@ class Instrument:
     trading: bool = True
     unpriced: str | None = None  # why its events must be rejected, else None
     unpriced_reason: Reason = Reason.NO_RATE  # or UNSUPPORTED
+    # Priced, and with a size of so few digits that products of the sessions' quick numbers with it are exact.
+    quick: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        short = len(self.contract_size.as_tuple().digits) <= 2
+        object.__setattr__(self, "quick", short and self.unpriced is None)
 
 
 Instruments = Mapping[str, Instrument]  # a session reads it at every frame: whoever refreshes it, does so in place

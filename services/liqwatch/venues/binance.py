@@ -75,10 +75,11 @@ class _Order(msgspec.Struct, gc=False):
     ap: str
     z: str
     T: Moment
-    st: int | None = None
+    st: Literal[1, 2] | None = None
 
 
-class _Event(msgspec.Struct, gc=False, tag_field="e", tag="forceOrder"):
+class _Event(msgspec.Struct, gc=False):
+    e: Literal["forceOrder"]
     o: _Order
 
 
@@ -125,19 +126,20 @@ class BinanceSession:
             order = message.o if message.e is not None else message.data.o  # type: ignore[union-attr]
             symbol, st = order.s, order.st  # type: ignore[union-attr]
             instrument = self._instruments[symbol]
-            contracts, price = quick(order.z), quick(order.ap)  # type: ignore[union-attr]
+            z, ap = order.z, order.ap  # type: ignore[union-attr]
+            contracts, price = quick(z), quick(ap)
             inverse = instrument.inverse
             usd = contracts * (instrument.contract_size if inverse else price)
             if (
                 contracts > SMALLEST
                 and price > SMALLEST
                 and SMALLEST < usd <= LARGEST_USD
-                and instrument.unpriced is None
+                and instrument.quick
                 and (st is None or (st == COIN_M) is inverse)
             ):
                 quantity, price_text, time_ms = str(contracts), str(price), order.T  # type: ignore[union-attr]
                 side = "long" if order.S == "SELL" else "short"  # type: ignore[union-attr]
-                event_id = f"binance:{symbol}:{time_ms}:{side}:{order.z}@{order.ap}"  # type: ignore[union-attr]
+                event_id = f"binance:{symbol}:{time_ms}:{side}:{z}@{ap}"
                 if inverse:
                     quantity = str(divide(usd, price))
                     if "E" in quantity:
@@ -168,8 +170,8 @@ class BinanceSession:
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _answer(self, message: Any, received_ms: int) -> Received:
-        if isinstance(message, dict) and "stream" in message:
-            message = message.get("data")
+        if isinstance(message, dict) and "e" not in message and "data" in message:
+            message = message["data"]
         if not isinstance(message, dict):
             return rejected(f"not an object: {shown(message)}")
         kind = message.get("e")

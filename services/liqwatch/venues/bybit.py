@@ -110,17 +110,18 @@ class BybitSession:
             topic = message.topic
             symbol = topic[_AFTER_TOPIC:]
             instrument = self._instruments[symbol]
-            if topic.startswith(TOPIC) and instrument.unpriced is None:
+            if topic.startswith(TOPIC) and instrument.quick:
                 base, coin_of_price, inverse = instrument.base, instrument.quote, instrument.inverse
                 events: list[Liquidation] = []
                 for row in message.data:
-                    size, price = quick(row.v), quick(row.p)
+                    v, p = row.v, row.p
+                    size, price = quick(v), quick(p)
                     usd = size if inverse else size * price
                     if size <= SMALLEST or price <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or row.s != symbol:
                         break
                     quantity, price_text, time_ms = str(size), str(price), row.T
                     side = "long" if row.S == "Buy" else "short"
-                    event_id = f"bybit:{symbol}:{time_ms}:{side}:{row.v}@{row.p}"
+                    event_id = f"bybit:{symbol}:{time_ms}:{side}:{v}@{p}"
                     if inverse:
                         quantity = str(divide(size, price))
                         if "E" in quantity:

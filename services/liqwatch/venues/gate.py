@@ -15,7 +15,6 @@ from ._numbers import (
     SURPRISES,
     contract_size,
     divide,
-    multiply,
     number,
     quick,
     shown,
@@ -122,7 +121,7 @@ class GateSession:
                 contracts = abs(signed)
                 time_ms = row.time_ms or row.time
                 size = contracts * instrument.contract_size
-                usd = size if inverse else multiply(size, price)
+                usd = size if inverse else size * price
                 quantity = str(divide(size, price)) if inverse else str(size)
                 if (
                     price <= SMALLEST
@@ -131,7 +130,7 @@ class GateSession:
                     or not SECONDS_BELOW < time_ms < LATEST_MS
                     or time_ms < EARLIEST_MS
                     or "E" in quantity
-                    or instrument.unpriced is not None
+                    or not instrument.quick
                 ):
                     break
                 price_text = str(price)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, shown, words
+from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, contract_size, divide, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -49,6 +49,7 @@ REPEATED = 2014  # err-code of a contract asked for after the wildcard: harmless
 STAMP = Stamp("htx", "bankruptcy", "order")
 
 _DATA = FrameKind.DATA
+_multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply  # exact, or the careful way
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -102,8 +103,8 @@ class HtxSession:
                 symbol, contracts, price = row.contract_code, row.volume, row.price
                 instrument = self._instruments[symbol]
                 inverse = instrument.inverse
-                size = multiply(contracts, instrument.contract_size)
-                usd = size if inverse else multiply(size, price)
+                size = _multiply(contracts, instrument.contract_size)
+                usd = size if inverse else _multiply(size, price)
                 quantity = str(divide(size, price)) if inverse else str(size)
                 price_text, usd_text, time_ms = str(price), str(usd), row.created_at
                 if (
@@ -173,7 +174,8 @@ class HtxSession:
         instrument = known(self._instruments, row, "contract_code")
         side = chosen(row, "direction", SIDES, instrument.symbol)
         time_ms = moment(field(row, "created_at"), "created_at")
-        contracts, price, said = quantity_of(row, "volume"), price_of(row, "price"), f"{row['volume']}@{row['price']}"
+        contracts, price = quantity_of(row, "volume"), price_of(row, "price")
+        said = f"{contracts}@{price}"
         return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 
 

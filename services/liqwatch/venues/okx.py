@@ -9,7 +9,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -109,29 +109,36 @@ class OkxSession:
     def control_expected(self) -> bool:
         return self._control
 
-    def receive(self, frame: Frame, received_ms: int) -> Received:
+    def receive(self, frame: Frame, received_ms: int) -> Received:  # noqa: PLR0912 - the hot path calls nothing per row
         try:
             events: list[Liquidation] = []
             rows = 0
             for item in _decode(frame).data:
                 symbol = item.instId
                 instrument = self._instruments[symbol]
-                inverse = instrument.inverse
-                if instrument.unpriced is not None:
+                inverse, size_of_one = instrument.inverse, instrument.contract_size
+                if not instrument.quick:
                     break
                 for row in item.details:
                     rows += 1
-                    contracts, price, time_ms = quick(row.sz), quick(row.bkPx), row.ts
-                    size = contracts * instrument.contract_size
-                    usd = size if inverse else multiply(size, price)
-                    quantity = str(divide(size, price)) if inverse else str(size)
-                    if price <= SMALLEST or size <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or "E" in quantity:
+                    sz, bk_px, time_ms = row.sz, row.bkPx, row.ts
+                    price = quick(bk_px)
+                    size = quick(sz) * size_of_one
+                    if inverse:
+                        usd = size
+                        quantity = str(divide(size, price))
+                        if "E" in quantity:
+                            break
+                    else:
+                        usd = size * price
+                        quantity = str(size)
+                    if price <= SMALLEST or size <= SMALLEST or not SMALLEST < usd <= LARGEST_USD:
                         break
                     side: str = row.posSide
                     if side == "net":
                         side = "long" if row.side == "sell" else "short"
                     price_text = str(price)
-                    event_id = f"okx:{symbol}:{time_ms}:{side}:{row.sz}@{row.bkPx}"
+                    event_id = f"okx:{symbol}:{time_ms}:{side}:{sz}@{bk_px}"
                     event = Liquidation(
                         event_id,
                         "okx",
