@@ -15,7 +15,7 @@ from .largest import Step, beats, largest_after
 from .track import Track
 
 FUTURE_MS = 60_000
-MOST = 10**17  # micro-dollars in one event: $100B in one order is a mistake of whoever sent it
+MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
 _SHARDS = 16  # of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
 _SWEEPS = 24  # how often what has expired is freed while the longest window passes
 
@@ -191,6 +191,12 @@ class RollingTotals:
             return _NOTHING
         after = self._second - self._span[window]
         return WindowTotals(_side(found[0], after), _side(found[1], after))
+
+    def every_usd(self, partition: int, scope: str, side: str) -> list[int]:
+        """Micro-dollars of one side in every window, the shortest first."""
+        tracks = self._scopes.get(partition, {}).get(scope, ((), ()))[side == "short"]
+        second = self._second
+        return [sum(track.after(second - span)[0] for track in tracks) for _, span in self._windows]
 
     def is_empty(self, partition: int, scope: str, window: str) -> bool:
         """True if no event is inside."""

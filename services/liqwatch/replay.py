@@ -1,0 +1,215 @@
+"""`liqwatch replay`: recorded liquidations through the window and rules of the services, as fast as possible."""
+
+import gzip
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from .aggregator.window import Added, RollingTotals
+from .alerter.rules import Memory, judge
+from .events import SIDES, PriceKind, Side, plain
+from .settings import AggregatorSettings, RuleSettings, window_name
+from .wire import Liquidation, micros, usd_text
+
+_SHOWN = 200  # characters of an error text
+_Number: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
+_Usd: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]+)?$")]  # below a trillion
+_Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000_000)]
+
+
+class _Line(Liquidation, gc=False, frozen=True, kw_only=True):
+    """A Liquidation as strict as the contract: files come from anywhere."""
+
+    side: Side
+    price: _Number
+    price_kind: PriceKind
+    quantity: _Number
+    notional_usd: _Usd
+    event_time_ms: _Time
+    received_time_ms: _Time
+    timed_by: Literal["venue", "received"] = "venue"
+    source: Literal["stream", "gap-fill"] = "stream"
+    version: Literal[1] = 1
+    unit: Literal["order", "fill"]
+
+
+_decode = msgspec.json.Decoder(_Line).decode
+
+
+@dataclass(slots=True)
+class _Peak:
+    usd: int = 0
+    at_ms: int | None = None
+
+
+class _Rules:
+    """The rules on the past: the same memory and the same judgement as the alerter's."""
+
+    def __init__(self, rules: Sequence[RuleSettings], window: RollingTotals) -> None:
+        self.rules = rules
+        self.window = window
+        self.alerts: list[dict[str, Any]] = []
+        self.memories: dict[tuple[int, str], Memory] = {}  # by rule and scope, where there is something to know
+        self._firsts = [int(rule.thresholds[0] * 1_000_000) for rule in rules]
+
+    def look(self, event: Liquidation | None, now_ms: int) -> None:
+        """Judges what `event` has changed, and all that waits for time to pass."""
+        scopes = list(self.memories)
+        if event is not None:
+            for number, rule in enumerate(self.rules):
+                scope = _scope_of(rule, event)
+                if scope is not None and (number, scope) not in self.memories:
+                    scopes.append((number, scope))
+        for key in scopes:
+            self._judge(key, now_ms)
+
+    def _judge(self, key: tuple[int, str], now_ms: int) -> None:
+        number, scope = key
+        rule = self.rules[number]
+        sides = ("long", "short") if rule.side == "both" else (rule.side,)
+        name = window_name(rule.window)
+        usd = sum(self.window.usd(0, scope, side, name) for side in sides)
+        memory = self.memories.get(key)
+        if memory is None and usd < self._firsts[number]:
+            return  # the usual case: nothing known, nothing reached
+        verdict, memory = judge(rule, usd, memory or Memory(), now_ms)
+        if memory == Memory():
+            self.memories.pop(key, None)
+        else:
+            self.memories[key] = memory
+        if verdict is not None:
+            self.alerts.append(
+                {
+                    "rule": rule.name,
+                    "scope": scope,
+                    "kind": verdict.kind,
+                    "at_ms": now_ms,
+                    "usd": usd_text(verdict.usd),
+                    "threshold": plain(verdict.threshold),
+                }
+            )
+
+
+def run(
+    paths: Iterable[Path], rules: Sequence[RuleSettings] = (), windows: Sequence[timedelta] | None = None
+) -> dict[str, Any]:
+    """Plays the files in the order given. A line that is no Liquidation is told on stderr and left out.
+
+    The clock is the largest event time so far: neither `received_time_ms` nor the wall clock is read. Raises
+    `OSError` for a file that cannot be read.
+    """
+    spans = sorted(windows or AggregatorSettings().windows)
+    names = [window_name(span) for span in spans]
+    window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
+    judged = _Rules(rules, window)
+    peaks: dict[str, list[_Peak]] = {side: [_Peak() for _ in names] for side in SIDES}
+    events = duplicates = late = clock = 0
+    for event, raw in _events(paths):
+        events += 1
+        if event.event_time_ms > clock:
+            clock = event.event_time_ms
+            window.advance(clock)
+        added = window.add(event, 0, raw)
+        if added is Added.COUNTED:
+            for usd, peak in zip(window.every_usd(0, "all", event.side), peaks[event.side], strict=True):
+                if usd > peak.usd:
+                    peak.usd, peak.at_ms = usd, clock
+        elif added is Added.LATE:
+            late += 1
+        else:
+            duplicates += 1
+        if rules:
+            judged.look(event if added is Added.COUNTED else None, clock)
+    return {
+        "events": events,
+        "duplicates": duplicates,
+        "late": late,
+        "windows": {name: _sides(window, name, peaks, at) for at, name in enumerate(names)},
+        "largest": {name: _largest(window, name) for name in names},
+        "alerts": judged.alerts,
+    }
+
+
+def _sides(window: RollingTotals, name: str, peaks: Mapping[str, list[_Peak]], at: int) -> dict[str, dict[str, Any]]:
+    totals = window.totals(0, "all", name)
+    return {
+        side: {
+            "usd": usd_text(part.usd),
+            "count": part.events,
+            "peak_usd": usd_text(peaks[side][at].usd),
+            "peak_at_ms": peaks[side][at].at_ms,
+        }
+        for side, part in (("long", totals.long), ("short", totals.short))
+    }
+
+
+def _largest(window: RollingTotals, name: str) -> dict[str, Any] | None:
+    """The larger of both sides' largest records; a tie goes to the smaller event_id."""
+    found = [part.largest for part in window.totals(0, "all", name) if part.largest is not None]
+    if not found:
+        return None
+    found.sort(key=lambda record: (-micros(record.notional_usd), record.event_id))
+    return msgspec.structs.asdict(found[0])
+
+
+def _scope_of(rule: RuleSettings, event: Liquidation) -> str | None:
+    """The scope in which the rule looks at the event; None if it does not."""
+    if rule.scope == "each base":
+        return f"base={event.base}"
+    if rule.scope == "each venue":
+        return f"venue={event.venue}"
+    scopes = ("all", f"venue={event.venue}", f"base={event.base}", f"venue={event.venue},base={event.base}")
+    return rule.scope if rule.scope in scopes else None
+
+
+def _events(paths: Iterable[Path]) -> Iterator[tuple[Liquidation, bytes | None]]:
+    for path in paths:
+        for number, line in _lines(path):
+            try:
+                event = _decode(line)
+            except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+                if line.strip():
+                    print(f"{path}:{number}: not a Liquidation: {str(error)[:_SHOWN]}", file=sys.stderr)
+                continue
+            # The window keeps the line of a large record as it is: only if nothing in it is left to defaults.
+            yield event, line if b'"timed_by"' in line and b'"source"' in line else None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as plain_file:
+        packed = plain_file.peek(2)[:2] == b"\x1f\x8b"
+        lines = gzip.open(plain_file) if packed else plain_file
+        try:
+            yield from enumerate(lines, 1)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise OSError(5, f"not a whole gzip file ({error})", str(path)) from None
+
+
+def human(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [f"{result['events']:,} events, {result['duplicates']:,} repeated, {result['late']:,} too late"]
+    for name, sides in result["windows"].items():
+        for side, part in sides.items():
+            at_ms = part["peak_at_ms"]
+            peak = "" if at_ms is None else f"; at most ${Decimal(part['peak_usd']):,.2f} at {_when(at_ms)}"
+            lines.append(f"{name:>4} {side:<5} ${Decimal(part['usd']):>18,.2f} in {part['count']:,} records{peak}")
+    for name, record in result["largest"].items():
+        if record is not None:
+            what = f"{record['venue']} {record['symbol']} {record['side']}"
+            lines.append(f"{name:>4} largest ${Decimal(record['notional_usd']):,.2f} {what} ({record['event_id']})")
+    for alert in result["alerts"]:
+        what = f"{alert['rule']} [{alert['scope']}] {alert['kind'].replace('_', ' ')}"
+        step = f"${Decimal(alert['usd']):,.0f} (step ${Decimal(alert['threshold']):,.0f})"
+        lines.append(f"{_when(alert['at_ms'])} {what}: {step}")
+    return "\n".join(lines)
+
+
+def _when(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,254 @@
+"""`liqwatch replay` against a naive recomputation: totals, counts, peaks, largest records, and what rules say."""
+
+import gzip
+import json
+import random
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liqwatch import replay
+from liqwatch.settings import RuleSettings
+
+WINDOWS = {"1m": 60, "5m": 300, "1h": 3600}
+SPANS = tuple(timedelta(seconds=span) for span in WINDOWS.values())
+T0 = 1_790_000_000_000
+Row = dict[str, Any]
+
+
+def row(
+    event_id: str, at_ms: int, usd: str, side: str = "long", venue: str = "okx", base: str = "BTC"
+) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "event_id": event_id,
+        "venue": venue,
+        "symbol": f"{base}-USDT-SWAP",
+        "base": base,
+        "quote": "USDT",
+        "side": side,
+        "price": "50000.1",
+        "price_kind": "bankruptcy",
+        "quantity": "0.5",
+        "notional_usd": usd,
+        "event_time_ms": at_ms,
+        "received_time_ms": at_ms + 40,
+        "timed_by": "venue",
+        "source": "stream",
+        "unit": "order",
+    }
+
+
+def recorded(path: Path, rows: list[Row]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def naive(rows: list[Row]) -> dict[str, Any]:
+    """Everything counted again for every event, from nothing but the rules' words."""
+    clock = duplicates = late = 0
+    longest = max(WINDOWS.values())
+    kept: list[tuple[Row, Decimal]] = []
+    peaks: dict[tuple[str, str], tuple[Decimal, int | None]] = {}
+    for event in rows:
+        clock = max(clock, event["event_time_ms"])
+        oldest = clock // 1000 - longest
+        kept = [(e, usd) for e, usd in kept if e["event_time_ms"] // 1000 > oldest]
+        if event["event_time_ms"] // 1000 <= oldest:
+            late += 1
+        elif any(e["event_id"] == event["event_id"] for e, _ in kept):
+            duplicates += 1
+        else:
+            usd = Decimal(event["notional_usd"]).quantize(Decimal("0.000001"), ROUND_HALF_EVEN)
+            kept.append((event, usd))
+        for name, span in WINDOWS.items():
+            for side in ("long", "short"):
+                total = sum((usd for e, usd in inside(kept, clock, span) if e["side"] == side), Decimal(0))
+                if total > peaks.get((name, side), (Decimal(0), None))[0]:
+                    peaks[name, side] = (total, clock)
+    windows: dict[str, Any] = {}
+    largest: dict[str, Any] = {}
+    for name, span in WINDOWS.items():
+        found = inside(kept, clock, span)
+        windows[name] = {}
+        for side in ("long", "short"):
+            mine = [usd for e, usd in found if e["side"] == side]
+            peak, at_ms = peaks.get((name, side), (Decimal(0), None))
+            windows[name][side] = {
+                "usd": f"{sum(mine, Decimal(0)):.6f}",
+                "count": len(mine),
+                "peak_usd": f"{peak:.6f}",
+                "peak_at_ms": at_ms,
+            }
+        found.sort(key=lambda pair: (-pair[1], pair[0]["event_id"]))
+        largest[name] = found[0][0] if found else None
+    return {
+        "events": len(rows),
+        "duplicates": duplicates,
+        "late": late,
+        "windows": windows,
+        "largest": largest,
+        "alerts": [],
+    }
+
+
+def inside(kept: list[tuple[Row, Decimal]], clock: int, span: int) -> list[tuple[Row, Decimal]]:
+    return [(e, usd) for e, usd in kept if e["event_time_ms"] // 1000 > clock // 1000 - span]
+
+
+def a_day(seed: int, events: int) -> list[Row]:
+    """In bursts and lulls, some late, some very late, some repeated."""
+    dice = random.Random(seed)
+    rows: list[Row] = []
+    clock = T0
+    for number in range(events):
+        clock += dice.choice([0, 0, 3, 400, 1000, 9_000, 200_000 if dice.random() < 0.1 else 50])
+        at = clock - dice.choice([0, 0, 0, 0, 700, 30_000, 290_000, 3_500_000, 4_000_000])
+        usd = dice.choice([f"{dice.expovariate(1 / 9000):.{dice.choice([0, 2, 6, 7, 12])}f}", "0.0000005", "0.0000015"])
+        rows.append(row(f"id{number}", at, usd, dice.choice(["long", "short"]), base=dice.choice(["BTC", "ETH"])))
+        if dice.random() < 0.05:
+            rows.append({**dice.choice(rows), "received_time_ms": 1})
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_totals_peaks_and_largest_are_what_an_independent_recomputation_gives(seed: int, tmp_path: Path) -> None:
+    rows = a_day(seed, 400)
+    assert naive(rows) == replay.run([recorded(tmp_path / "day.jsonl", rows)], (), SPANS)
+
+
+def test_files_are_played_in_the_order_named_packed_or_not(tmp_path: Path) -> None:
+    rows = a_day(99, 120)
+    first, second = tmp_path / "z.jsonl.gz", recorded(tmp_path / "a.jsonl", rows[60:])
+    first.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows[:60]).encode()))
+    assert naive(rows) == replay.run([first, second], (), SPANS)
+
+
+def test_the_default_windows_are_those_of_the_service(tmp_path: Path) -> None:
+    result = replay.run([recorded(tmp_path / "one.jsonl", [row("a", T0, "1")])])
+    assert ["5m", "1h", "4h", "12h", "24h"] == list(result["windows"])
+    assert {"usd": "0.000000", "count": 0, "peak_usd": "0.000000", "peak_at_ms": None} == result["windows"]["24h"][
+        "short"
+    ]
+    assert row("a", T0, "1") == result["largest"]["24h"]
+
+
+def test_bad_lines_are_told_by_file_and_line_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = json.dumps(row("a", T0, "1"))
+    bad = [
+        "{",
+        "[]",
+        "not json",
+        json.dumps({**row("b", T0, "1"), "side": "buy"}),
+        json.dumps({**row("b", T0, "1"), "notional_usd": "1e9"}),
+        json.dumps({**row("b", T0, "1"), "notional_usd": "-1"}),
+        json.dumps({**row("b", T0, "1"), "notional_usd": "1000000000000"}),
+        json.dumps({**row("b", T0, "1"), "notional_usd": 1}),
+        json.dumps({**row("b", T0, "1"), "price": "cheap"}),
+        json.dumps({**row("b", T0, "1"), "event_time_ms": -1}),
+        json.dumps({**row("b", T0, "1"), "event_time_ms": 10**18}),
+        json.dumps({k: v for k, v in row("b", T0, "1").items() if k != "unit"}),
+        json.dumps({**row("b", T0, "1"), "version": 2}),
+        "[" * 100_000,
+        "\x00\xff",
+    ]
+    path = tmp_path / "mixed.jsonl"
+    path.write_bytes("\n".join([good, "", *bad, good.replace('"a"', '"c"')]).encode("latin-1"))
+    result = replay.run([path], (), SPANS)
+    assert (2, "2.000000") == (result["events"], result["windows"]["1h"]["long"]["usd"])
+    told = capsys.readouterr()
+    assert "" == told.out
+    assert [f"{path}:{number}:" for number in range(3, 3 + len(bad))] == [
+        line.split(" ", 1)[0] for line in told.err.splitlines()
+    ]
+
+
+def test_what_the_contract_leaves_to_defaults_may_be_missing(tmp_path: Path) -> None:
+    short = {k: v for k, v in row("a", T0, "1").items() if k not in ("version", "timed_by", "source")}
+    result = replay.run([recorded(tmp_path / "short.jsonl", [{**short, "unknown": {"more": 1}}])], (), SPANS)
+    assert row("a", T0, "1") == result["largest"]["1h"]
+
+
+def test_a_file_that_is_missing_or_cut_off_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as missing:
+        replay.run([tmp_path / "none.jsonl"])
+    assert str(tmp_path / "none.jsonl") == str(missing.value.filename)
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(json.dumps(row("a", T0, "1")).encode() * 50)[:-9])
+    with pytest.raises(OSError) as broken:
+        replay.run([cut])
+    assert str(cut) == broken.value.filename
+
+
+def rule(name: str, **settings: Any) -> RuleSettings:
+    return RuleSettings(name=name, window="1m", **settings)
+
+
+def said(rows: list[Row], tmp_path: Path, *rules: RuleSettings) -> list[tuple[Any, ...]]:
+    alerts = replay.run([recorded(tmp_path / "rules.jsonl", rows)], rules, SPANS)["alerts"]
+    keys = ("rule", "scope", "kind", "at_ms", "usd", "threshold")
+    assert all(list(alert) == list(keys) for alert in alerts)
+    return [tuple(alert[key] for key in keys) for alert in alerts]
+
+
+def test_a_ladder_fires_steps_up_and_clears_with_its_figures_and_times(tmp_path: Path) -> None:
+    rows = [
+        row("a", T0, "99.5"),
+        row("b", T0 + 1_000, "0.5"),
+        row("c", T0 + 2_000, "900", side="short"),
+        row("d", T0 + 3_000, "150"),
+        row("e", T0 + 70_000, "1"),
+        row("f", T0 + 129_000, "1"),
+        row("g", T0 + 130_000, "1"),
+    ]
+    ladder = rule("longs", side="long", thresholds=(100, 200))
+    assert [
+        ("longs", "all", "fired", T0 + 1_000, "100.000000", "100"),
+        ("longs", "all", "stepped_up", T0 + 3_000, "250.000000", "200"),
+        ("longs", "all", "cleared", T0 + 130_000, "2.000000", "90.0"),
+    ] == said(rows, tmp_path, ladder)
+
+
+def test_each_coin_and_each_venue_is_a_scope_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        row("a", T0, "60", base="ETH"),
+        row("b", T0, "60", base="BTC"),
+        row("c", T0, "60", base="ETH", venue="gate", side="short"),
+    ]
+    found = said(
+        rows,
+        tmp_path,
+        rule("coins", scope="each base", thresholds=(100,)),
+        rule("venues", scope="each venue", thresholds=(100,)),
+        rule("one", scope="venue=gate,base=ETH", side="short", thresholds=(60,)),
+        rule("coin", scope="base=ETH", side="short", thresholds=(60,)),
+        rule("venue", scope="venue=okx", side="short", thresholds=(1,)),
+    )
+    assert [
+        ("venues", "venue=okx", "fired", T0, "120.000000", "100"),
+        ("coins", "base=ETH", "fired", T0, "120.000000", "100"),
+        ("one", "venue=gate,base=ETH", "fired", T0, "60.000000", "60"),
+        ("coin", "base=ETH", "fired", T0, "60.000000", "60"),
+    ] == found
+
+
+def test_a_hold_is_counted_on_the_clock_of_the_events(tmp_path: Path) -> None:
+    rows = [row("a", T0, "100"), row("b", T0 + 9_999, "1"), row("b", T0 + 10_000, "1"), row("c", T0 + 11_000, "1")]
+    held = rule("held", thresholds=(100,), hold="10s")
+    assert [("held", "all", "fired", T0 + 10_000, "101.000000", "100")] == said(rows, tmp_path, held)
+
+
+def test_the_result_for_people_has_the_figures(tmp_path: Path) -> None:
+    rows = [row("a", T0, "1234567.891"), row("b", T0, "5", side="short")]
+    path = recorded(tmp_path / "few.jsonl", rows)
+    text = replay.human(replay.run([path], (rule("big", thresholds=(1_000_000,)),), SPANS))
+    for part in (
+        "2 events",
+        "$      1,234,567.89 in 1",
+        "largest $1,234,567.89 okx",
+        "UTC big [all] fired: $1,234,568",
+    ):
+        assert part in text
