@@ -1,32 +1,30 @@
-"""Every panel of the dashboard shows data: the real services play a crash day, a real Prometheus scrapes them."""
+"""Every panel of the dashboard shows data: a real Prometheus scrapes the program while venues play an even stream."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from liqwatch import configuration
-from liqwatch.assembly import Process
-from liqwatch.clock import Clock
 from liqwatch.simulator import Simulator
+from liqwatch.simulator.scenarios import burst
 from tests.support.config import Setup
+from tests.support.program import Program, running
 from tests.support.prometheus import Prometheus, prometheus, promtool, require_prometheus
 from tests.support.repository import ROOT
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(240)]
 
-SPEED = 1800.0  # a day in 48 seconds
 LIMIT = 120.0  # seconds until the last panel has data
 CHOSEN = {"$__rate_interval": "5s", "$job": ".+", "$instance": ".+", "$venue": ".+", "$window": "24h"}
-RULES = """
+STEPS = ", ".join(f'"{millions}M"' for millions in range(1, 200))  # one is crossed every few seconds
+RULES = f"""
 [[rules]]
 name = "longs-24h"
 side = "long"
 window = "24h"
-thresholds = ["100M", "1.7B"]
+thresholds = [{STEPS}]
 """
 
 
@@ -48,36 +46,26 @@ def filled(expression: str) -> str:
 
 
 @pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
-    """Where the services of a crash day that is being played show their metrics."""
+async def program(tmp_path: Path) -> AsyncIterator[Program]:
+    """`liqwatch run` on local venues that send 40 liquidations a second."""
     require_prometheus()
-    clock = Clock(speed=SPEED)
-    async with Simulator("2025-10-10", seed=1, speed=SPEED, clock=clock) as simulator:
-        origins: Mapping[str, tuple[str, str]] = {
-            name: (origin.websocket, origin.rest) for name, origin in simulator.origins.items()
-        }
+    async with Simulator(burst(40, int(LIMIT) + 60)) as simulator:
+        origins = {name: (origin.websocket, origin.rest) for name, origin in simulator.origins.items()}
         setup = Setup(tmp_path, origins, rules=RULES)
-        settings = configuration.read(setup.write(), {})
-        parts = ("alerter", "aggregator", "collector")
-        process = Process("run", parts, settings, port=0, clock=clock, create_topics=True, emit=lambda _text: None)
-        work = asyncio.create_task(process.run())
-        try:
-            async with asyncio.timeout(60):
-                await process.ready.wait()
-                while process.unready():
-                    await asyncio.sleep(0.1)
+        command = ["run", "--config", str(setup.write())]
+        async with running(command, tmp_path, port=setup.ports["run"]) as started:
+            await started.ready()
             play = asyncio.create_task(simulator.play())
-            yield process.address
-        finally:
-            play.cancel()
-            process.stop.set()
-            await asyncio.wait([play, work], timeout=20)
-    assert work.done() and work.result() == 0
+            try:
+                yield started
+            finally:
+                play.cancel()
+                await asyncio.wait([play], timeout=5)
 
 
-async def test_every_panel_has_data_while_a_day_is_played(address: str, tmp_path: Path) -> None:
+async def test_every_panel_has_data_while_events_come(program: Program, tmp_path: Path) -> None:
     waiting = panels()
-    async with prometheus(tmp_path / "prometheus", {"liqwatch-run": address}) as server:
+    async with prometheus(tmp_path / "prometheus", {"liqwatch-run": f"127.0.0.1:{program.port}"}) as server:
         try:
             async with asyncio.timeout(LIMIT):
                 while waiting := await without_data(server, waiting):
@@ -97,8 +85,8 @@ async def without_data(server: Prometheus, wanted: Mapping[str, list[str]]) -> d
     return {title: expressions for title, expressions in missing.items() if expressions}
 
 
-async def test_promtool_finds_nothing_wrong_with_what_the_services_show(address: str) -> None:
-    async with aiohttp.ClientSession() as http, http.get(f"http://{address}/metrics") as response:
-        page = await response.text()
+async def test_promtool_finds_nothing_wrong_with_what_the_program_shows(program: Program) -> None:
+    status, page = await program.ask("/metrics")
+    assert 200 == status
     done = await asyncio.to_thread(promtool, "check", "metrics", text=page)
     assert [] == [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("liqwatch_")]
