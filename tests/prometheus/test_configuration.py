@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 
 from liqwatch.metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics
-from tests.support.prometheus import CONFIGURATION, promtool, require_prometheus
+from tests.support.prometheus import CONFIGURATION, complaints, promtool, require_prometheus
 
 pytestmark = pytest.mark.prometheus
 
@@ -37,13 +37,6 @@ def exposed() -> str:
     AggregatorMetrics(registry, ["5m", "24h"]).lag.labels("0").set(0)
     AlerterMetrics(registry, ["console"], ["longs-24h"])
     return generate_latest(registry).decode()
-
-
-def complaints(page: str) -> list[str]:
-    """What promtool says of a page of metrics. Names of Python's own collectors are not ours to choose."""
-    done = promtool("check", "metrics", text=page)
-    assert done.returncode in (0, 3), done.stderr
-    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("liqwatch_")]
 
 
 def test_the_names_and_units_of_the_metrics_are_as_prometheus_wants_them() -> None:

@@ -38,6 +38,13 @@ def promtool(*arguments: str, text: str | None = None) -> subprocess.CompletedPr
     return subprocess.run(["promtool", *arguments], input=text, capture_output=True, text=True, check=False, timeout=60)
 
 
+def complaints(page: str) -> list[str]:
+    """What promtool says of a page of metrics. Names of Python's own collectors are not ours to choose."""
+    done = promtool("check", "metrics", text=page)
+    assert done.returncode in (0, 3), done.stderr
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("liqwatch_")]
+
+
 class Prometheus:
     """A running Prometheus."""
 
