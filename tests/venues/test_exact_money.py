@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liqwatch import venues
-from liqwatch.venues.base import build_instruments
+from liqwatch.venues.base import Instrument, build_instruments
 from liqwatch.wire import Liquidation
 from tests.support.recordings import NOW_MS
 
@@ -36,13 +36,23 @@ def order_of(contract_size: str, sz: str, price: str) -> Liquidation:
     return event
 
 
-@given(st.sampled_from(["0.01", "1000", "0.025", "0.125", "0.123456789", "123.4567"]), digits(20), digits(20))
+@given(st.sampled_from(["0.01", "100", "0.025", "0.125", "0.123456789", "123.4567"]), digits(20), digits(20))
 def test_what_an_order_is_worth_is_exact(contract_size: str, sz: str, price: str) -> None:
     event = order_of(contract_size, sz, price)
 
     with localcontext(prec=100):
         assert Decimal(contract_size) * Decimal(sz) == Decimal(event.quantity)
         assert Decimal(contract_size) * Decimal(sz) * Decimal(price) == Decimal(event.notional_usd)
+
+
+@pytest.mark.parametrize("size", ["1", "0.01", "0.025", "100", "10000000"])
+def test_usual_contracts_are_read_the_quick_way(size: str) -> None:
+    assert Instrument("X", "X", "USDT", contract_size=Decimal(size)).quick
+    assert not Instrument("X", "X", "USDT", contract_size=Decimal(size), unpriced="odd").quick
+
+
+def test_contracts_of_odd_sizes_are_read_the_careful_way() -> None:
+    assert not Instrument("X", "X", "USDT", contract_size=Decimal("0.125")).quick
 
 
 @given(st.integers(1, 10**6), digits(12))

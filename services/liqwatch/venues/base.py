@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from ..events import Completeness, PriceKind
+from ..events import Completeness, PriceKind, Reason
 from ..wire import Liquidation
 
 Frame = str | bytes
@@ -25,19 +25,6 @@ class FrameKind(StrEnum):
     IGNORED = "ignored"  # understood and not ours
     REJECTED = "rejected"  # not readable; `error` says why
     REFUSED = "refused"  # the venue said no; `error` is its text
-
-
-class Reason(StrEnum):
-    """Why a frame or row was not counted: a small closed set, the label of the metric."""
-
-    MALFORMED = "malformed"  # not the venue's format
-    UNKNOWN_SYMBOL = "unknown_symbol"
-    UNKNOWN_SIDE = "unknown_side"
-    BAD_QUANTITY = "bad_quantity"  # zero, negative, not a number, absurd
-    BAD_PRICE = "bad_price"
-    BAD_TIME = "bad_time"
-    NO_RATE = "no_rate"  # quoted in a currency without a known USD rate
-    UNSUPPORTED = "unsupported"  # a kind of contract we do not convert, such as quanto
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +81,7 @@ class Instrument:
     quick: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        short = len(self.contract_size.as_tuple().digits) <= 2
+        short = len(self.contract_size.normalize().as_tuple().digits) <= 2
         object.__setattr__(self, "quick", short and self.unpriced is None)
 
 
