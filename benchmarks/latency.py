@@ -25,8 +25,19 @@ import orjson
 from aiohttp import web
 from tests.support.program import Program, free_port, running
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 SYMBOLS = [f"C{number:03d}USDT" for number in range(300)]
+COINM = {
+    "symbol": "BTCUSD_PERP",
+    "pair": "BTCUSD",
+    "contractType": "PERPETUAL",
+    "contractStatus": "TRADING",
+    "contractSize": 100,
+    "baseAsset": "BTC",
+    "quoteAsset": "USD",
+    "marginAsset": "BTC",
+}
 STEP_USD = 1_000_000
 STEP_EVERY = 0.2
 WARM_UP_SECONDS = 3.0
@@ -41,15 +52,16 @@ class Venue:
         self._ordinal = 0
 
     async def on_connect(self, socket: ServerConnection) -> None:
-        async for message in socket:
-            request = orjson.loads(message)
-            await socket.send(json.dumps({"result": None, "id": request["id"]}))
-            self._socket = socket
-            self.subscribed.set()
+        with contextlib.suppress(ConnectionClosed):
+            async for message in socket:
+                request = orjson.loads(message)
+                await socket.send(json.dumps({"result": None, "id": request["id"]}))
+                self._socket = socket
+                self.subscribed.set()
 
     async def on_rest(self, request: web.Request) -> web.Response:
         if "dapi" in request.path:
-            return web.json_response({"symbols": []})
+            return web.json_response({"symbols": [COINM]})
         return web.json_response(
             {
                 "symbols": [
@@ -88,7 +100,7 @@ class Chat:
 
     async def on_post(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
-        self.arrived.setdefault(str(int(float(body["threshold_usd"]))), time.perf_counter())
+        self.arrived.setdefault(str(int(float(body["threshold"]))), time.perf_counter())
         return web.Response(text="ok")
 
 
@@ -169,9 +181,7 @@ async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> di
                 await program.ready()
             await asyncio.wait_for(venue.subscribed.wait(), 30)
             sent = await _burst(venue, rate, steps)
-            async with asyncio.timeout(30):
-                while len(chat.arrived) < steps:
-                    await asyncio.sleep(0.05)
+            await _told(chat, sent, programs)
             for program in reversed(programs):
                 await program.end()
     latencies = sorted((chat.arrived[step] - at) * 1000 for step, at in sent.items())
@@ -183,6 +193,19 @@ async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> di
         "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))], 1),
         "max_ms": round(latencies[-1], 1),
     }
+
+
+async def _told(chat: Chat, sent: dict[str, float], programs: list[Program]) -> None:
+    """Waits until every step has arrived; a step told together with the next one counts as arrived with it."""
+    try:
+        async with asyncio.timeout(30):
+            while len(chat.arrived) < len(sent):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        missing = sorted(set(sent) - set(chat.arrived), key=int)
+        raise SystemExit(
+            f"steps never told: {missing[:5]} … of {len(missing)}\n" + "\n".join(p.stderr[-2000:] for p in programs)
+        ) from None
 
 
 async def _burst(venue: Venue, rate: int, steps: int) -> dict[str, float]:

@@ -203,7 +203,7 @@ def _lines(file: str) -> Iterator[IO[str]]:
     except OSError as error:
         fail(f"cannot read {file}: {error.strerror}")
     with opened as lines:
-        yield lines  # type: ignore[misc]
+        yield lines
 
 
 @contextlib.contextmanager

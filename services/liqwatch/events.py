@@ -6,6 +6,7 @@ integer milliseconds since the epoch (`_ms`). Hot paths use the msgspec twins of
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -240,6 +241,19 @@ class Silence(Message):
     author: str
     from_ms: Milliseconds
     until_ms: Milliseconds
+
+
+class Reason(StrEnum):
+    """Why a frame or row was not counted: a small closed set, the label of the metric."""
+
+    MALFORMED = "malformed"  # not the venue's format
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    UNKNOWN_SIDE = "unknown_side"
+    BAD_QUANTITY = "bad_quantity"  # zero, negative, not a number, absurd
+    BAD_PRICE = "bad_price"
+    BAD_TIME = "bad_time"
+    NO_RATE = "no_rate"  # quoted in a currency without a known USD rate
+    UNSUPPORTED = "unsupported"  # a kind of contract we do not convert, such as quanto
 
 
 class RejectedFrame(Message):

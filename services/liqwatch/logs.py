@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+from typing_extensions import override
 
 from .settings import LoggingSettings
 
@@ -88,6 +89,7 @@ class _Stderr(logging.StreamHandler[Any]):
     def __init__(self) -> None:
         super().__init__(sys.stderr)
 
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)

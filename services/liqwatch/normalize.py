@@ -9,9 +9,10 @@ from typing import Any, TextIO
 import msgspec
 
 from .clock import Clock
+from .events import Reason
 from .settings import CollectorSettings
 from .venues import discover
-from .venues.base import BadRow, Frame, FrameKind, Instrument, Reason, Received, Session, Venue, build_instrument
+from .venues.base import BadRow, Frame, FrameKind, Instrument, Received, Session, Venue, build_instrument
 from .wire import Liquidation
 
 _GZIP = b"\x1f\x8b"

@@ -88,9 +88,9 @@ def micros(usd: str) -> int:
             return -micros(usd[1:])
         raise ValueError(f"{usd!r} is not a plain decimal number")
     more = len(fraction) - 6
+    unit: int = 10 ** abs(more)
     if more <= 0:
-        return int(digits) * 10**-more
-    unit: int = 10**more
+        return int(digits) * unit
     head, rest = divmod(int(digits), unit)
     twice = 2 * rest
     return head + 1 if twice > unit or (twice == unit and head % 2) else head

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from liqwatch.eventlog.kafka import KafkaLog
 
 from liqwatch.clock import Clock
+from liqwatch.eventlog.kafka import KafkaLog
 from liqwatch.settings import KafkaSettings
 from liqwatch.simulator import Simulator
 from liqwatch.simulator.scenarios import burst

@@ -57,10 +57,6 @@ class FakeSession:
     def control_expected(self) -> bool:
         return True
 
-    @property
-    def control_expected(self) -> bool:
-        return True
-
     def receive(self, frame: Frame, received_ms: int) -> Received:
         if frame == "pong":
             return HEARTBEAT

@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 
 from ..clock import Clock
-from ..events import SIDES, RejectedFrame
+from ..events import SIDES, Reason, RejectedFrame
 from ..metrics import CollectorMetrics
 from ..topics import MAX_FRAME_BYTES
-from ..venues.base import BadRow, Frame, FrameKind, Reason, Received, Session, Venue
+from ..venues.base import BadRow, Frame, FrameKind, Received, Session, Venue
 from ..wire import Liquidation
 from .meter import Meter
 

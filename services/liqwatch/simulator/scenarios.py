@@ -12,7 +12,7 @@ from .orders import Order, by_time
 from .shapes import HOUR_MS, MINUTE_MS, Maker, Mix, Phase
 
 DEMO = "crash-day"
-DEMO_SPEED = 1800.0  # the demo's 33 hours pass in 66 seconds
+DEMO_SPEED = 1800.0  # the demo's 36 hours pass in 72 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +119,18 @@ def _2026_01_30(seed: str, orders: int | None) -> _Made:
 
 def _crash_day(seed: str, orders: int | None) -> _Made:
     """A slide to 1.7 billion of longs, then a crash to 12; quick enough to watch, slow enough to read."""
-    count = orders or 40_000
+    count = orders or 24_000
     mix = Mix({"bybit": 40, "binance": 24, "okx": 14, "bitget": 9, "htx": 7, "gate": 6}, _COINS, 60e6)
     maker = Maker(mix, seed)
     phases = (
         Phase(0, 60 * MINUTE_MS, 0.10e9, 0.05e9, count // 12, 1.0, 0.99),
-        Phase(60 * MINUTE_MS, 180 * MINUTE_MS, 1.05e9, 0.08e9, count // 4, 0.99, 0.97),
-        Phase(180 * MINUTE_MS, 300 * MINUTE_MS, 0.85e9, 0.09e9, count // 6, 0.97, 0.96),
-        Phase(300 * MINUTE_MS, 400 * MINUTE_MS, 9.60e9, 1.10e9, count // 3, 0.96, 0.84),
-        Phase(400 * MINUTE_MS, 480 * MINUTE_MS, 0.40e9, 0.35e9, count // 6, 0.84, 0.88),
+        Phase(60 * MINUTE_MS, 200 * MINUTE_MS, 1.05e9, 0.08e9, count // 4, 0.99, 0.97),
+        Phase(200 * MINUTE_MS, 320 * MINUTE_MS, 0.85e9, 0.09e9, count // 6, 0.97, 0.96),
+        Phase(320 * MINUTE_MS, 440 * MINUTE_MS, 2.60e9, 0.30e9, count // 6, 0.96, 0.92),
+        Phase(440 * MINUTE_MS, 560 * MINUTE_MS, 7.00e9, 0.80e9, count // 6, 0.92, 0.84),
+        Phase(560 * MINUTE_MS, 660 * MINUTE_MS, 0.40e9, 0.35e9, count // 6, 0.84, 0.88),
     )
-    return _all(maker, phases), 33 * HOUR_MS
+    return _all(maker, phases), 36 * HOUR_MS
 
 
 def _quiet(seed: str, orders: int | None) -> _Made:

@@ -17,8 +17,8 @@ from typing import Any
 
 from msgspec import MsgspecError
 
-from ..events import plain
-from .base import Instrument, Reason
+from ..events import Reason, plain
+from .base import Instrument
 
 LONGEST = 40  # characters of a number
 LARGEST_USD = Decimal("1e11")  # one order worth more is a mistake of the venue, or of ours

@@ -14,10 +14,10 @@ from typing import Annotated, Any
 from msgspec import Meta
 from msgspec.structs import replace
 
-from ..events import plain
+from ..events import Reason, plain
 from ..wire import Liquidation
 from ._numbers import LARGEST_USD, RowError, positive, shown, worth
-from .base import BadRow, Frame, FrameKind, Instrument, Instruments, Reason, Received
+from .base import BadRow, Frame, FrameKind, Instrument, Instruments, Received
 
 EARLIEST_MS = 1_262_304_000_000  # 2010-01-01: before, there was nothing to liquidate
 LATEST_MS = 4_102_444_800_000  # 2100-01-01

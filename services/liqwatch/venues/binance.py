@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
@@ -53,7 +54,6 @@ from .base import (
     InstrumentList,
     InstrumentPage,
     Instruments,
-    Reason,
     Received,
     Venue,
 )

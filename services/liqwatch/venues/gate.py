@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, page
@@ -47,7 +48,6 @@ from .base import (
     InstrumentList,
     InstrumentPage,
     Instruments,
-    Reason,
     Received,
     Venue,
 )
