@@ -241,7 +241,7 @@ VENUE = Venue(
     title="Binance",
     docs="https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/"
     "All-Market-Liquidation-Order-Streams",
-    checked="2026-06-30",
+    checked="2026-06-10",
     completeness="sampled",
     completeness_note="At most one order per symbol and second: the largest (COIN-M documentation: the latest).",
     side_rule="`S` is the side of the liquidation order: SELL closed a long, BUY a short.",
