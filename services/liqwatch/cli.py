@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -19,6 +21,11 @@ _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
     help="Settings (TOML). Default: $LIQWATCH_CONFIG, ./liqwatch.toml, else the defaults that come with the program.",
+)
+
+SCENARIOS = ("crash-day", "2025-09-22", "2025-10-10", "2026-01-30", "quiet", "burst")
+_SCENARIO = click.option(
+    "--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="A day of that shape."
 )
 
 
@@ -117,9 +124,7 @@ for _name, _part, _help in (
 
 
 @main.command()
-@click.option(
-    "--scenario", default="2025-10-10", show_default=True, help="A day of that shape; see `liqwatch simulate --help`."
-)
+@_SCENARIO
 @click.option(
     "--speed",
     default=1800.0,
@@ -140,7 +145,7 @@ def demo(scenario: str, speed: float, seed: int, config: Path | None) -> None:
 
 
 @main.command()
-@click.option("--scenario", default="2025-10-10", show_default=True)
+@_SCENARIO
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.1, 10_000))
 @click.option("--seed", default=1, show_default=True)
 def simulate(scenario: str, speed: float, seed: int) -> None:
@@ -180,8 +185,8 @@ def normalize(venue: str, file: str, instruments: Path | None, recording: bool) 
     table: dict[str, Any] | None = None
     if instruments is not None:
         try:
-            table = orjson.loads(instruments.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
+            table = json.loads(instruments.read_bytes(), parse_float=Decimal)  # every digit counts
+        except (OSError, ValueError) as error:
             fail(f"cannot read the instruments {instruments}: {error}")
         if not isinstance(table, dict):
             fail(f"cannot read the instruments {instruments}: not a JSON object")

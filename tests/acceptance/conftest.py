@@ -1,14 +1,20 @@
-"""A broker of its own for a story that uses the whole set of topics."""
+"""A broker of its own for a story that uses the whole set of topics, or takes the broker away."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kafka_broker import running_broker
+from tests.support.kafka_broker import RealBroker, running_broker
 
 
 @pytest.fixture
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap address of a fresh Apache Kafka."""
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealBroker]:
+    """A fresh Apache Kafka that may be stopped and started again."""
     with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
-        yield broker.bootstrap
+        yield broker
+
+
+@pytest.fixture
+def own_kafka(own_broker: RealBroker) -> str:
+    """Its bootstrap address."""
+    return own_broker.bootstrap

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from liqwatch.cli import SCENARIOS
+from liqwatch.simulator import NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 LONG = {"e": "forceOrder", "E": 1791565603055, "o": {
     "s": "SOLUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "10", "p": "148.10", "ap": "150.25", "X": "FILLED",
@@ -127,6 +130,10 @@ def test_topics_are_created_and_listed_on_the_embedded_log(tmp_path: Path) -> No
 def test_the_committed_schemas_are_in_step() -> None:
     done = liqwatch("schemas", "--check")
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_scenarios_of_the_command_line_are_those_of_the_simulator() -> None:
+    assert set(SCENARIOS) == set(NAMES)
 
 
 @pytest.mark.parametrize("command", ["run", "collect", "aggregate", "alert", "demo", "simulate", "replay", "topics"])
