@@ -1,9 +1,10 @@
 """Frame received to alert delivered, with a burst of ordinary liquidations around it: p50 and p99.
 
 A local venue server in this process sends `--rate` Binance frames a second, one symbol of many each time, to real
-liqwatch processes. Every 200 ms a large order lifts the total over the next step of a ladder; the alert's webhook ends
-at a local chat server in this process, which says which step it was. Latency is from the moment the large order's frame
-is written to the socket until the chat server has the request. A quarter of a second in, everything is warm.
+liqwatch processes. Every 200 ms a large order takes the total of one more coin over the threshold of an `each base`
+rule; the alert's webhook ends at a local chat server in this process, which says which coin it was. Latency is from
+the moment the large order's frame is written to the socket until the chat server has the request. The first seconds,
+while everything is warmed up, have no crossings.
 
     python -m benchmarks.latency embedded
     python -m benchmarks.latency kafka --bootstrap 127.0.0.1:9092
@@ -27,7 +28,8 @@ from tests.support.program import Program, free_port, running
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-SYMBOLS = [f"C{number:03d}USDT" for number in range(300)]
+ORDINARY = [f"C{number:03d}USDT" for number in range(300)]
+LARGE = [f"L{number:03d}USDT" for number in range(200)]
 COINM = {
     "symbol": "BTCUSD_PERP",
     "pair": "BTCUSD",
@@ -38,8 +40,8 @@ COINM = {
     "quoteAsset": "USD",
     "marginAsset": "BTC",
 }
-STEP_USD = 1_000_000
-STEP_EVERY = 0.2
+THRESHOLD_USD = 1_000_000
+CROSSING_EVERY = 0.2
 WARM_UP_SECONDS = 3.0
 
 
@@ -49,7 +51,6 @@ class Venue:
     def __init__(self) -> None:
         self.subscribed = asyncio.Event()
         self._socket: ServerConnection | None = None
-        self._ordinal = 0
 
     async def on_connect(self, socket: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):
@@ -74,16 +75,14 @@ class Venue:
                         "quoteAsset": "USDT",
                         "marginAsset": "USDT",
                     }
-                    for symbol in SYMBOLS
+                    for symbol in ORDINARY + LARGE
                 ]
             }
         )
 
-    async def send(self, side: str, quantity: str, price: str) -> None:
-        """One order; its time is now, its number makes it unlike any other."""
+    async def send(self, symbol: str, side: str, quantity: str, price: str) -> None:
+        """One order; its time is now."""
         assert self._socket is not None
-        self._ordinal += 1
-        symbol = SYMBOLS[self._ordinal % len(SYMBOLS)]
         now = int(time.time() * 1000)
         await self._socket.send(
             f'{{"stream":"!forceOrder@arr","data":{{"e":"forceOrder","E":{now},"o":{{"s":"{symbol}","S":"{side}",'
@@ -93,20 +92,19 @@ class Venue:
 
 
 class Chat:
-    """Notes when each step of the ladder arrives."""
+    """Notes when each coin's alert arrives."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}
 
     async def on_post(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
-        self.arrived.setdefault(str(int(float(body["threshold"]))), time.perf_counter())
+        self.arrived.setdefault(body["scope"], time.perf_counter())
         return web.Response(text="ok")
 
 
-def settings(steps: int, venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str) -> str:
+def settings(venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str) -> str:
     """The settings of the run, as TOML."""
-    ladder = ", ".join(str((number + 1) * STEP_USD) for number in range(steps))
     return f"""
 [log]
 {log}
@@ -125,11 +123,11 @@ url = "http://127.0.0.1:{chat}/hook"
 secret = "benchmark"
 allow_private = true
 [[rules]]
-name = "ladder"
+name = "coins"
+scope = "each base"
 side = "short"
 window = "24h"
-thresholds = [{ladder}]
-clear_below = 1
+thresholds = [{THRESHOLD_USD}]
 """
 
 
@@ -145,7 +143,7 @@ async def site(app: web.Application) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> dict[str, Any]:
+async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None) -> dict[str, Any]:
     """Runs the programs, plays the burst, returns latencies in milliseconds."""
     venue, chat = Venue(), Chat()
     rest, hook = web.Application(), web.Application()
@@ -168,7 +166,7 @@ async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> di
             )
             config = folder / "liqwatch.toml"
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
-            config.write_text(settings(steps, ws_port, rest_port, hook_port, ports, log))
+            config.write_text(settings(ws_port, rest_port, hook_port, ports, log))
             programs: list[Program] = []
             if mode == "kafka":
                 async with running(["topics", "create", "--config", str(config)], folder) as create:
@@ -180,15 +178,15 @@ async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> di
             for program in programs:
                 await program.ready()
             await asyncio.wait_for(venue.subscribed.wait(), 30)
-            sent = await _burst(venue, rate, steps)
+            sent = await _burst(venue, rate, crossings)
             await _told(chat, sent, programs)
             for program in reversed(programs):
                 await program.end()
-    latencies = sorted((chat.arrived[step] - at) * 1000 for step, at in sent.items())
+    latencies = sorted((chat.arrived[scope] - at) * 1000 for scope, at in sent.items())
     return {
         "mode": mode,
         "rate": rate,
-        "alerts": len(latencies),
+        "crossings": len(latencies),
         "p50_ms": round(statistics.median(latencies), 1),
         "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))], 1),
         "max_ms": round(latencies[-1], 1),
@@ -196,33 +194,31 @@ async def measure(mode: str, rate: int, steps: int, bootstrap: str | None) -> di
 
 
 async def _told(chat: Chat, sent: dict[str, float], programs: list[Program]) -> None:
-    """Waits until every step has arrived; a step told together with the next one counts as arrived with it."""
+    """Waits until every crossing has been told."""
     try:
         async with asyncio.timeout(30):
-            while len(chat.arrived) < len(sent):
+            while not sent.keys() <= chat.arrived.keys():
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        missing = sorted(set(sent) - set(chat.arrived), key=int)
-        raise SystemExit(
-            f"steps never told: {missing[:5]} … of {len(missing)}\n" + "\n".join(p.stderr[-2000:] for p in programs)
-        ) from None
+        never = sorted(sent.keys() - chat.arrived.keys())
+        raise SystemExit(f"never told: {never}\n" + "\n".join(p.stderr[-2000:] for p in programs)) from None
 
 
-async def _burst(venue: Venue, rate: int, steps: int) -> dict[str, float]:
-    """Small longs at `rate` a second in ticks of 5 ms; a large short at each step. When each step was sent."""
+async def _burst(venue: Venue, rate: int, crossings: int) -> dict[str, float]:
+    """Small longs at `rate` a second in ticks of 5 ms, and a large short now and then. When each of these was sent."""
     sent: dict[str, float] = {}
     start = time.perf_counter()
     ordinary = 0
-    while len(sent) < steps:
+    while len(sent) < crossings:
         now = time.perf_counter() - start
-        if now >= WARM_UP_SECONDS + len(sent) * STEP_EVERY:
-            step = str((len(sent) + 1) * STEP_USD)
+        if now >= WARM_UP_SECONDS + len(sent) * CROSSING_EVERY:
+            symbol = LARGE[len(sent)]
             at = time.perf_counter()
-            await venue.send("BUY", "10000", "100")
-            sent[step] = at
+            await venue.send(symbol, "BUY", "10000", "100")
+            sent[f"base={symbol.removesuffix('USDT')}"] = at
         while ordinary < now * rate:
             ordinary += 1
-            await venue.send("SELL", f"1.{ordinary % 1000:03d}", "2.5")
+            await venue.send(ORDINARY[ordinary % len(ORDINARY)], "SELL", f"1.{ordinary % 1000:03d}", "2.5")
         await asyncio.sleep(0.005)
     return sent
 
@@ -231,10 +227,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=["embedded", "kafka"])
     parser.add_argument("--rate", type=int, default=5000)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--crossings", type=int, default=100, choices=range(1, len(LARGE) + 1), metavar="N")
     parser.add_argument("--bootstrap")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.mode, options.rate, options.steps, options.bootstrap))
+    result = asyncio.run(measure(options.mode, options.rate, options.crossings, options.bootstrap))
     json.dump(result, sys.stdout)
     print()
 

@@ -20,7 +20,7 @@ def beats(one: Step, other: Step) -> bool:
 
 
 def climb_late(stairs: list[Step], step: Step) -> None:
-    """Takes in a record whose second may be earlier than others' that are in; `Track.add` does it for the rest."""
+    """Takes in a record whose second may be earlier than others' that are in; `Track.settle` does it for the rest."""
     second = step[0]
     after = bisect_right(stairs, second, key=_second)
     if after < len(stairs) and beats(stairs[after], step):

@@ -128,19 +128,20 @@ class Publisher:
         by_partition: dict[int, list[Row]] = {}
         for number, row in keys:
             by_partition.setdefault(number, []).append(row)
-        built: list[tuple[Owned, dict[Row, Entry]]] = []
+        built: list[tuple[Owned, dict[Row, rows.Built]]] = []
         for number, wanted in by_partition.items():
             owned = self._intake.owned.get(number)
             if owned is not None and owned.stage is not Stage.REBUILDING:
-                built.append((owned, rows.entries(self._window, owned, wanted)))
-        empty = [(owned, row) for owned, found in built for row in found if self._is_empty(owned, row)]
-        await self._append(TOTALS, [entry for _, found in built for entry in found.values()])
+                built.append((owned, rows.build(self._window, owned, wanted)))
+        await self._append(TOTALS, [one.entry for _, found in built for one in found.values()])
+        now = time.monotonic()
         for owned, found in built:
             owned.published.update(found)
-            for row in found:
-                owned.zero_since.pop(row, None)
-        for owned, row in empty:
-            owned.zero_since[row] = time.monotonic()
+            for row, one in found.items():
+                if one.empty:
+                    owned.zero_since[row] = now
+                else:
+                    owned.zero_since.pop(row, None)
 
     async def _bury(self) -> None:
         """A tombstone for each row that has been zero for a while."""

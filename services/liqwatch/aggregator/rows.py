@@ -1,6 +1,7 @@
 """Rows of the totals topic: from a window to a record."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ..eventlog import Entry
 from ..wire import Heartbeat, LargestRecord, Liquidation, Totals, encode, usd_text
@@ -13,15 +14,23 @@ def key(partition: int, row: Row) -> bytes:
     return f"{partition},{row[0]},{row[1]}".encode()
 
 
-def entries(window: RollingTotals, owned: Owned, rows: Iterable[Row]) -> dict[Row, Entry]:
+class Built(NamedTuple):
+    """A row as it stood when it was built."""
+
+    entry: Entry
+    empty: bool
+
+
+def build(window: RollingTotals, owned: Owned, rows: Iterable[Row]) -> dict[Row, Built]:
     """The rows as they stand now. One that is zero, and that readers do not have or have as zero, is left out."""
     found = {}
     for row in rows:
         name, scope = row
-        empty = window.is_empty(owned.number, scope, name)
+        totals = window.totals(owned.number, scope, name)
+        empty = not (totals.long.events or totals.short.events)
         if not empty or (row in owned.published and row not in owned.zero_since):
-            value = encode(_message(window, owned, row, window.totals(owned.number, scope, name)))
-            found[row] = Entry(key(owned.number, row), value, window.now_ms, owned.number)
+            value = encode(_message(window, owned, row, totals))
+            found[row] = Built(Entry(key(owned.number, row), value, window.now_ms, owned.number), empty)
     return found
 
 

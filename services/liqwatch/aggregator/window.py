@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
 from .largest import Step, beats, largest_after
-from .track import Track
+from .track import BATCH, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
@@ -252,7 +252,10 @@ class RollingTotals:
         bucket.append(None if lasting else step[2])
         self._touched.add(leaf)
         for track in leaf.tracks:
-            track.add(step)
+            pending = track.pending
+            pending.append(step)
+            if len(pending) >= BATCH:
+                track.settle()
 
     def _forget_ids(self, bucket: list[Leaf | bytes | None]) -> None:
         shards = self._ids
@@ -290,7 +293,7 @@ def _side(tracks: list[Track], after: int) -> SideTotals:
         if events:
             usd += more
             count += events
-            step = largest_after(track.stairs, after)
+            step = largest_after(track.stairs(), after)
             if step and (largest is None or beats(step, largest)):
                 largest = step
     return SideTotals(usd, count, decode_liquidation(largest[3]) if largest else None)

@@ -92,8 +92,8 @@ class Board:
             await reader.close()
 
     def _on_totals(self, record: Record) -> None:
-        # venue+base rows are most of the topic and not shown: not worth decoding.
-        if record.value is not None and not (b"venue=" in record.key and b"base=" in record.key):
+        # Rows of coins and venues are nearly all of the topic and not shown: not worth decoding.
+        if record.value is not None and record.key.endswith((b",all", b",heartbeat")):
             self.totals.apply(decode_totals(record.value))
 
     def _on_coverage(self, record: Record) -> None:
