@@ -8,15 +8,14 @@ window is its first step. So all windows share one short list.
 from bisect import bisect_right
 from typing import TypeAlias
 
-# Second, micro-dollars, event_id, and the record as JSON: one object where a decoded one is sixteen.
+# Second, minus the micro-dollars, event_id, and the record as JSON: one object where a decoded one is sixteen.
+# Sorted, the larger comes first and of equal ones the smaller id, so that partitions merge in any order.
 Step: TypeAlias = tuple[int, int, bytes, bytes]
 
 
 def beats(one: Step, other: Step) -> bool:
-    """True if `one` is the larger; a tie goes to the smaller event_id, so that partitions merge in any order."""
-    if one[1] != other[1]:
-        return one[1] > other[1]
-    return one[2] < other[2]
+    """True if `one` is the larger."""
+    return one[1:3] < other[1:3]
 
 
 def climb_late(stairs: list[Step], step: Step) -> None:

@@ -20,6 +20,7 @@ BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _CHUNK = 1_000  # rows an append: between two of them whatever is urgent goes first
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
 _FEW = 200  # rows that are not worth a second append
+_MOST_AT_ONCE = 500  # rows of a flush, besides those of `all`
 
 
 class Publisher:
@@ -43,25 +44,37 @@ class Publisher:
         self._metrics = metrics
         self._keep = keep_seconds
         self._gauges = Gauges(window, windows, metrics)
-        self._now: set[tuple[int, Row]] = set()  # partition and row: to be written at once
+        # Partition and row, in the order they changed: to be written at once; coins one flush after the other if
+        # they are many.
+        self._now: dict[tuple[int, Row], None] = {}
         self._later: dict[tuple[int, Row], None] = {}  # … with the next tick; in order
 
+    @property
+    def unfinished(self) -> bool:
+        """The last flush had more rows to write than it took."""
+        return bool(self._now)
+
     async def flush(self) -> None:
-        """Writes the totals of all, venues and coins that events have changed; `all` first. May raise `LogError`."""
+        """Writes the totals of all, venues and coins that events have changed; `all` first. May raise `LogError`.
+
+        In a burst the coins take turns: what changes again while it waits is written once, and neither `all` nor
+        a venue waits for a coin.
+        """
         self._see_changes()
-        pending, self._now = self._now, set()
+        pending, self._now = self._now, {}
         received, self._intake.received_ms = self._intake.received_ms, []
         try:
             first = [key for key in pending if key[1][1] == "all"]
-            rest = [key for key in pending if key[1][1] != "all"]
+            rest = sorted((key for key in pending if key[1][1] != "all"), key=_is_coin)
+            self._now.update(dict.fromkeys(rest[_MOST_AT_ONCE:]))
+            rest = rest[:_MOST_AT_ONCE]
             if len(pending) <= _FEW:
                 await self._write(first + rest)
             else:
                 await self._write(first)
-                for chunk in _chunks(rest):
-                    await self._write(chunk)
+                await self._write(rest)
         except BaseException:
-            self._now |= pending  # to be built anew, as they then stand
+            self._now = pending | self._now  # to be built anew, as they then stand
             raise
         if self._clock.speed == 1.0:
             now_ms = self._clock.now_ms()
@@ -119,7 +132,7 @@ class Publisher:
                 if "," in scope:
                     self._later.update(dict.fromkeys(keys))
                 else:
-                    self._now.update(keys)
+                    self._now.update(dict.fromkeys(keys))
         for partition, scope, name in changed.expired:
             if partition in told:
                 self._later[partition, (name, scope)] = None
@@ -185,6 +198,10 @@ class Publisher:
         if entries:
             async with asyncio.timeout(APPEND_SECONDS):
                 await self._log.append(topic, list(entries))
+
+
+def _is_coin(key: tuple[int, Row]) -> bool:
+    return key[1][1].startswith("base=")
 
 
 def _chunks(keys: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:

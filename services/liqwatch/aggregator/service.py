@@ -128,6 +128,8 @@ class AggregatorService:
                 await self._outage("writing", error, backoff, stop)
             else:
                 self._over("writing", backoff)
+                if self._publisher.unfinished:
+                    self._work.set()
                 # Under load a flush takes longer than this, and the next has more to write. It rests for as long as
                 # it worked, so that reading, and what else shares the process, has its turn.
                 took = loop.time() - begun

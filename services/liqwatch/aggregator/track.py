@@ -3,13 +3,12 @@
 from array import array
 from bisect import bisect_right
 
-from .largest import Step, climb_late, forget_until
+from .largest import Step, beats, climb_late, forget_until
 
 # Thousands of tracks are spread over memory, and each event goes to three. Handling some events of a track at
 # once is several times faster than each by itself; more than this gains little, and they have to be held.
 BATCH = 6
-_COUNT = (1 << 32) - 1
-_USD = (1 << 64) - 1
+_FLOOR: Step = (-1, 0, b"", b"")  # what any record beats or equals
 
 
 class Track:
@@ -34,33 +33,39 @@ class Track:
     def settle(self) -> None:
         """Writes down what is pending."""
         pending, self.pending = self.pending, []
-        pending.sort()  # by second, then by amount
+        pending.sort()
         seconds, counts, sums, stairs = self._seconds, self._counts, self._sums, self._stairs
-        last = seconds[-1]
+        last, count, total = seconds[-1], counts[-1], sums[-1]
+        top_second, top, _, _ = stairs[-1] if stairs else _FLOOR
         for step in pending:
-            second, amount, event_id, _ = step
+            second, minus, _, _ = step
+            count = count + 1 & 0xFFFFFFFF
+            total = total - minus & 0xFFFFFFFFFFFFFFFF
             if second > last:
                 last = second
                 seconds.append(second)
-                counts.append(counts[-1] + 1 & _COUNT)
-                sums.append(sums[-1] + amount & _USD)
+                counts.append(count)
+                sums.append(total)
             elif second == last:
-                counts[-1] = counts[-1] + 1 & _COUNT
-                sums[-1] = sums[-1] + amount & _USD
+                counts[-1] = count
+                sums[-1] = total
             else:
-                self._insert(second, amount)
+                self._insert(second, minus)
                 climb_late(stairs, step)
+                top_second, top, _, _ = stairs[-1]
                 continue
-            # As `climb_late`, for the newest second.
-            while stairs:
-                top = stairs[-1]
-                if top[1] > amount or (top[1] == amount and top[2] < event_id):
-                    break
-                stairs.pop()
-            if not stairs or stairs[-1][0] != second:
-                stairs.append(step)
+            if minus > top:
+                if second == top_second:
+                    continue
+            else:
+                while stairs and not beats(stairs[-1], step):
+                    stairs.pop()
+                if stairs and stairs[-1][0] == second:
+                    continue
+            stairs.append(step)
+            top_second, top = second, minus
 
-    def _insert(self, second: int, amount: int) -> None:
+    def _insert(self, second: int, minus: int) -> None:
         seconds, counts, sums = self._seconds, self._counts, self._sums
         at = bisect_right(seconds, second)
         if seconds[at - 1] == second:
@@ -70,8 +75,8 @@ class Track:
             counts.insert(at, counts[at - 1])
             sums.insert(at, sums[at - 1])
         for later in range(at, len(seconds)):
-            counts[later] = counts[later] + 1 & _COUNT
-            sums[later] = sums[later] + amount & _USD
+            counts[later] = counts[later] + 1 & 0xFFFFFFFF
+            sums[later] = sums[later] - minus & 0xFFFFFFFFFFFFFFFF
 
     def after(self, second: int) -> tuple[int, int]:
         """Micro-dollars and number of the events after `second`."""
@@ -80,7 +85,9 @@ class Track:
         if self._seconds[-1] <= second:
             return 0, 0
         before = bisect_right(self._seconds, second) - 1
-        return self._sums[-1] - self._sums[before] & _USD, self._counts[-1] - self._counts[before] & _COUNT
+        return self._sums[-1] - self._sums[before] & 0xFFFFFFFFFFFFFFFF, self._counts[-1] - self._counts[
+            before
+        ] & 0xFFFFFFFF
 
     def stairs(self) -> list[Step]:
         """The candidates for the largest record."""

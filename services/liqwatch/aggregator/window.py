@@ -6,6 +6,7 @@ the clock; nothing here reads one.
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from sys import intern
 from typing import NamedTuple, TypeAlias
 
@@ -54,14 +55,14 @@ class Changed(NamedTuple):
 
 
 class Leaf(Track):
-    """One venue, base and side of a partition: its own track, and the two above it that its events go to as well."""
+    """One venue, base and side of a partition."""
 
     __slots__ = ("base", "partition", "side", "tracks", "venue")
 
-    def __init__(self, partition: int, venue: str, base: str, side: str, above: tuple[Track, Track]) -> None:
+    def __init__(self, partition: int, venue: str, base: str, side: str, above: Track) -> None:
         super().__init__()
         self.partition, self.venue, self.base, self.side = partition, venue, base, side
-        self.tracks = (self, *above)
+        self.tracks = (self, above)  # its events go to the venue's track as well
 
     def scopes(self) -> tuple[ScopeKey, ...]:
         """The scopes its events belong to."""
@@ -69,8 +70,8 @@ class Leaf(Track):
         return (partition, "all"), (partition, venue), (partition, base), (partition, f"{venue},{base}")
 
 
-# A scope has the tracks of its long and of its short side. `all` and a venue have one of their own each; a coin
-# has those of its venues: they are few, and asked less often than written.
+# The tracks whose sum a scope is, of its long and of its short side: a venue has one of its own, `all` has those of
+# the venues, a coin its leaves. They are few where they are asked often.
 _Scope: TypeAlias = tuple[list[Track], list[Track]]
 
 
@@ -148,7 +149,7 @@ class RollingTotals:
         lasting = liquidation.timed_by == "received"
         if lasting:
             self._remembered.setdefault(second, []).append((partition, event_id))
-        step = (second, amount, event_id, encode(liquidation) if raw is None else raw)
+        step = (second, -amount, event_id, encode(liquidation) if raw is None else raw)
         if second > self._second:
             self._held.setdefault(second, []).append((leaf, step, lasting))
         else:
@@ -277,8 +278,11 @@ class RollingTotals:
             raise ValueError(f"side {side!r} is neither long nor short")
         number = SIDES.index(side)
         scopes = self._scopes.setdefault(partition, {})
-        above = [scopes.setdefault(name, ([Track()], [Track()]))[number][0] for name in (f"venue={venue}", "all")]
-        leaf = Leaf(partition, venue, base, side, (above[0], above[1]))
+        if f"venue={venue}" not in scopes:
+            scopes[f"venue={venue}"] = ([Track()], [Track()])
+            for known, track in zip(scopes.setdefault("all", ([], [])), scopes[f"venue={venue}"], strict=True):
+                known.extend(track)
+        leaf = Leaf(partition, venue, base, side, scopes[f"venue={venue}"][number][0])
         for name in (f"base={base}", f"venue={venue},base={base}"):
             scopes.setdefault(name, ([], []))[number].append(leaf)
         self._leaves[partition, venue, base, side] = leaf
@@ -296,7 +300,12 @@ def _side(tracks: list[Track], after: int) -> SideTotals:
             step = largest_after(track.stairs(), after)
             if step and (largest is None or beats(step, largest)):
                 largest = step
-    return SideTotals(usd, count, decode_liquidation(largest[3]) if largest else None)
+    return SideTotals(usd, count, _record(largest[3]) if largest else None)
+
+
+@lru_cache(maxsize=2048)
+def _record(raw: bytes) -> Liquidation:
+    return decode_liquidation(raw)  # the same few records are the largest of most scopes and windows
 
 
 def _is_venue(scope: str) -> bool:
