@@ -3,10 +3,10 @@
 import gzip
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import gt
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -43,10 +43,39 @@ class _Line(Liquidation, gc=False, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-@dataclass(slots=True)
-class _Peak:
-    usd: int = 0
-    at_ms: int | None = None
+class _Peaks:
+    """The highest total of each side and window, looked at after every event.
+
+    Within a second of the clock nothing expires: there an event that is in every window just adds to them all.
+    """
+
+    def __init__(self, window: RollingTotals, shortest: timedelta) -> None:
+        self._window = window
+        self._shortest = int(shortest.total_seconds())
+        self._second = -1
+        self._totals: dict[str, list[int]] = {side: [] for side in SIDES}
+        self.highest: dict[str, list[int]] = {side: [] for side in SIDES}
+        self.at_ms: dict[str, list[int | None]] = {side: [] for side in SIDES}
+
+    def see(self, event: Liquidation, clock: int) -> None:
+        side, second = event.side, clock // 1000
+        totals = self._totals[side]
+        if second == self._second and totals and event.event_time_ms // 1000 > second - self._shortest:
+            amount = micros(event.notional_usd)
+            totals[:] = [total + amount for total in totals]
+        else:
+            if second != self._second:
+                self._second = second
+                for stale in self._totals.values():
+                    stale.clear()
+            totals[:] = self._window.every_usd(0, "all", side)
+        highest = self.highest[side] or [0] * len(totals)
+        if any(map(gt, totals, highest)):
+            at_ms = self.at_ms[side] or [None] * len(totals)
+            higher = list(map(gt, totals, highest))
+            self.at_ms[side] = [clock if up else at for up, at in zip(higher, at_ms, strict=True)]
+            highest = list(map(max, totals, highest))
+        self.highest[side] = highest
 
 
 class _Rules:
@@ -58,29 +87,32 @@ class _Rules:
         self.alerts: list[dict[str, Any]] = []
         self.memories: dict[tuple[int, str], Memory] = {}  # by rule and scope, where there is something to know
         self._firsts = [int(rule.thresholds[0] * 1_000_000) for rule in rules]
+        self._windows = [window_name(rule.window) for rule in rules]
+        self._most: dict[tuple[int, str], int] = {}
 
     def look(self, event: Liquidation | None, now_ms: int) -> None:
         """Judges what `event` has changed, and all that waits for time to pass."""
-        scopes = list(self.memories)
+        waiting = list(self.memories)
         if event is not None:
+            amount = micros(event.notional_usd)
             for number, rule in enumerate(self.rules):
                 scope = _scope_of(rule, event)
-                if scope is not None and (number, scope) not in self.memories:
-                    scopes.append((number, scope))
-        for key in scopes:
+                key = (number, scope or "")
+                if scope is None or key in self.memories or rule.side not in ("both", event.side):
+                    continue
+                # Without events a total only falls: what it was, and what came since, is the most it can be.
+                most = self._most.get(key, 0) + amount
+                self._most[key] = most if most < self._firsts[number] else self._judge(key, now_ms)
+        for key in waiting:
             self._judge(key, now_ms)
 
-    def _judge(self, key: tuple[int, str], now_ms: int) -> None:
+    def _judge(self, key: tuple[int, str], now_ms: int) -> int:
         number, scope = key
         rule = self.rules[number]
-        sides = ("long", "short") if rule.side == "both" else (rule.side,)
-        name = window_name(rule.window)
-        usd = sum(self.window.usd(0, scope, side, name) for side in sides)
-        memory = self.memories.get(key)
-        if memory is None and usd < self._firsts[number]:
-            return  # the usual case: nothing known, nothing reached
-        verdict, memory = judge(rule, usd, memory or Memory(), now_ms)
-        if memory == Memory():
+        sides = SIDES if rule.side == "both" else (rule.side,)
+        usd = sum(self.window.usd(0, scope, side, self._windows[number]) for side in sides)
+        verdict, memory = judge(rule, usd, self.memories.get(key, _NOTHING_KNOWN), now_ms)
+        if memory == _NOTHING_KNOWN:
             self.memories.pop(key, None)
         else:
             self.memories[key] = memory
@@ -95,6 +127,10 @@ class _Rules:
                     "threshold": plain(verdict.threshold),
                 }
             )
+        return usd
+
+
+_NOTHING_KNOWN = Memory()
 
 
 def run(
@@ -109,7 +145,7 @@ def run(
     names = [window_name(span) for span in spans]
     window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
     judged = _Rules(rules, window)
-    peaks: dict[str, list[_Peak]] = {side: [_Peak() for _ in names] for side in SIDES}
+    peaks = _Peaks(window, spans[0])
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
         events += 1
@@ -118,9 +154,7 @@ def run(
             window.advance(clock)
         added = window.add(event, 0, raw)
         if added is Added.COUNTED:
-            for usd, peak in zip(window.every_usd(0, "all", event.side), peaks[event.side], strict=True):
-                if usd > peak.usd:
-                    peak.usd, peak.at_ms = usd, clock
+            peaks.see(event, clock)
         elif added is Added.LATE:
             late += 1
         else:
@@ -137,14 +171,14 @@ def run(
     }
 
 
-def _sides(window: RollingTotals, name: str, peaks: Mapping[str, list[_Peak]], at: int) -> dict[str, dict[str, Any]]:
+def _sides(window: RollingTotals, name: str, peaks: _Peaks, at: int) -> dict[str, dict[str, Any]]:
     totals = window.totals(0, "all", name)
     return {
         side: {
             "usd": usd_text(part.usd),
             "count": part.events,
-            "peak_usd": usd_text(peaks[side][at].usd),
-            "peak_at_ms": peaks[side][at].at_ms,
+            "peak_usd": usd_text(peaks.highest[side][at] if peaks.highest[side] else 0),
+            "peak_at_ms": peaks.at_ms[side][at] if peaks.at_ms[side] else None,
         }
         for side, part in (("long", totals.long), ("short", totals.short))
     }

@@ -88,12 +88,17 @@ def micros(usd: str) -> int:
             return -micros(usd[1:])
         raise ValueError(f"{usd!r} is not a plain decimal number")
     more = len(fraction) - 6
-    unit: int = 10 ** abs(more)
     if more <= 0:
-        return int(digits) * unit
+        return int(digits) * _POWERS[-more]
+    unit: int = _POWERS[more] if more < len(_POWERS) else 10**more
     head, rest = divmod(int(digits), unit)
-    twice = 2 * rest
-    return head + 1 if twice > unit or (twice == unit and head % 2) else head
+    twice = rest + rest
+    if twice < unit:
+        return head
+    return head + 1 if twice > unit or head % 2 else head
+
+
+_POWERS: tuple[int, ...] = tuple(10**power for power in range(32))
 
 
 def usd_text(micro_dollars: int) -> str:

@@ -5,7 +5,7 @@ from bisect import bisect_right
 
 from .largest import Step, beats, climb_late, forget_until
 
-# Thousands of tracks are spread over memory, and each event goes to three. Handling some events of a track at
+# Thousands of tracks are spread over memory, and each event goes to two. Handling some events of a track at
 # once is several times faster than each by itself; more than this gains little, and they have to be held.
 BATCH = 6
 _FLOOR: Step = (-1, 0, b"", b"")  # what any record beats or equals

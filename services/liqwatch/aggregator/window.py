@@ -7,6 +7,7 @@ the clock; nothing here reads one.
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from sys import intern
 from typing import NamedTuple, TypeAlias
 
@@ -17,8 +18,8 @@ from .track import BATCH, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
-_SHARDS = 16  # of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
-_SWEEPS = 24  # how often what has expired is freed while the longest window passes
+_SHARDS = 15  # less one, of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
+_SWEEPS = 8  # how often each track frees what has expired while the longest window passes
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
 
@@ -86,18 +87,19 @@ class RollingTotals:
         self._keep = max(self._longest, keep_seconds)
         self._now_ms = 0
         self._second = 0
+        self._oldest = -self._longest  # the newest second that has left the longest window
         # Per second, of all partitions: leaf, id, leaf, id, … One flat list a second: a day has 86,400 of them.
         # An id that is remembered for longer than the window is None here.
         self._buckets: dict[int, list[Leaf | bytes | None]] = {}
         self._held: dict[int, list[tuple[Leaf, Step, bool]]] = {}  # ahead of the clock
         self._remembered: dict[int, list[tuple[int, bytes]]] = {}  # partition, id
-        self._ids: list[set[bytes]] = [set() for _ in range(_SHARDS)]
+        self._ids: list[set[bytes]] = [set() for _ in range(_SHARDS + 1)]
         self._leaves: dict[tuple[int, str, str, str], Leaf] = {}
         self._scopes: dict[int, dict[str, _Scope]] = {}
         self._touched: set[Leaf] = set()
         self._asked = 0  # the second of the clock when `changed` was last called
         self._gone: set[Leaf] = set()  # whose events have left the longest window since then
-        self._unswept: set[Leaf] = set()
+        self._unswept: dict[Leaf, None] = {}  # in the order of their first expiry
 
     @property
     def now_ms(self) -> int:
@@ -113,31 +115,33 @@ class RollingTotals:
         if second == before:
             return
         self._second = second
+        self._oldest = second - self._longest
         for due in sorted(due for due in self._held if due <= second):
             for held in self._held.pop(due):
                 self._enter(*held)
         for old in _passed(self._buckets, before - self._longest, second - self._longest):
             self._forget_ids(self._buckets[old])
         for old in _passed(self._buckets, before - self._keep, second - self._keep):
-            self._gone.update(self._buckets.pop(old)[::2])  # type: ignore[arg-type]
+            leaves = self._buckets.pop(old)[::2]
+            self._gone.update(leaves)  # type: ignore[arg-type]
+            self._unswept.update(dict.fromkeys(leaves))  # type: ignore[arg-type]
         for old in _passed(self._remembered, before - 2 * self._longest, second - 2 * self._longest):
             for _, event_id in self._remembered.pop(old):
                 self._shard(event_id).discard(event_id)
-        if before * _SWEEPS // self._keep != second * _SWEEPS // self._keep:
-            self._sweep()
+        self._sweep()
 
     def add(self, liquidation: Liquidation, partition: int = 0, raw: bytes | None = None) -> Added:
         """Adds an event, or says why not. Raises `ValueError`, changing nothing, for a side or an amount that
         cannot be."""
-        event_ms = liquidation.event_time_ms
-        second = event_ms // 1000
-        if second <= self._second - self._longest:
+        second = liquidation.event_time_ms // 1000
+        if second <= self._oldest:
             return _LATE
         event_id = liquidation.event_id.encode()  # bytes: 16 bytes less than a str, two million times
-        ids = self._ids[hash(event_id) % _SHARDS]
+        ids = self._ids[hash(event_id) & _SHARDS]
         if event_id in ids:
             return _DUPLICATE
-        if event_ms - self._now_ms > FUTURE_MS:
+        ahead = second > self._second
+        if ahead and liquidation.event_time_ms - self._now_ms > FUTURE_MS:
             return _FUTURE
         amount = micros(liquidation.notional_usd)
         if not 0 <= amount <= MOST:
@@ -150,7 +154,7 @@ class RollingTotals:
         if lasting:
             self._remembered.setdefault(second, []).append((partition, event_id))
         step = (second, -amount, event_id, encode(liquidation) if raw is None else raw)
-        if second > self._second:
+        if ahead:
             self._held.setdefault(second, []).append((leaf, step, lasting))
         else:
             self._enter(leaf, step, lasting)
@@ -178,8 +182,9 @@ class RollingTotals:
         for second, remembered in self._remembered.items():
             self._forget_ids([part for row in remembered if row[0] in partitions for part in (None, row[1])])
             self._remembered[second] = [row for row in remembered if row[0] not in partitions]
-        for marked in (self._touched, self._gone, self._unswept):
-            marked.difference_update(gone)
+        self._touched -= gone
+        self._gone -= gone
+        self._unswept = {leaf: None for leaf in self._unswept if leaf not in gone}
         for leaf in gone:
             del self._leaves[leaf.partition, leaf.venue, leaf.base, leaf.side]
         for partition in partitions:
@@ -239,7 +244,6 @@ class RollingTotals:
                 leaves.update(self._buckets[second][::2])  # type: ignore[arg-type]
             expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes())
         self._asked = self._second
-        self._unswept |= self._gone
         self._touched.clear()
         self._gone.clear()
         return Changed(events, expired)
@@ -261,15 +265,17 @@ class RollingTotals:
     def _forget_ids(self, bucket: list[Leaf | bytes | None]) -> None:
         shards = self._ids
         for event_id in bucket[1::2]:
-            shards[hash(event_id) % _SHARDS].discard(event_id)
+            shards[hash(event_id) & _SHARDS].discard(event_id)
 
     def _sweep(self) -> None:
-        for track in {track for leaf in self._unswept | self._gone for track in leaf.tracks}:
-            track.forget_until(self._second - self._keep)
-        self._unswept.clear()
+        """Frees what has expired, a few tracks a second, so that it never takes long."""
+        for leaf in list(islice(self._unswept, 1 + len(self._unswept) * _SWEEPS // self._keep)):
+            del self._unswept[leaf]
+            for track in leaf.tracks:
+                track.forget_until(self._second - self._keep)
 
     def _shard(self, event_id: bytes) -> set[bytes]:
-        return self._ids[hash(event_id) % _SHARDS]
+        return self._ids[hash(event_id) & _SHARDS]
 
     def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
         # Interned: thousands of leaves share few names, which then stay in the processor's cache.
