@@ -1,10 +1,10 @@
 """Frame received to alert delivered, with a burst of ordinary liquidations around it: p50 and p99.
 
 A local venue server in this process sends `--rate` Binance frames a second, one symbol of many each time, to real
-liqwatch processes. Every 200 ms a large order takes the total of one more coin over the threshold of an `each base`
-rule; the alert's webhook ends at a local chat server in this process, which says which coin it was. Latency is from
-the moment the large order's frame is written to the socket until the chat server has the request. The first seconds,
-while everything is warmed up, have no crossings.
+liqwatch processes. Every 200 ms a large order takes the total of all shorts over the threshold of the next of many
+rules (with `--coins`: the total of one more coin over that of an `each base` rule); the alert's webhook ends at a local
+chat server in this process. Latency is from the moment the large order's frame is written to the socket until the chat
+server has the request. The first seconds, while everything is warmed up, have no crossings.
 
     python -m benchmarks.latency embedded
     python -m benchmarks.latency kafka --bootstrap 127.0.0.1:9092
@@ -92,18 +92,19 @@ class Venue:
 
 
 class Chat:
-    """Notes when each coin's alert arrives."""
+    """Notes when each alert arrives: by rule, and by scope."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}
 
     async def on_post(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
-        self.arrived.setdefault(body["scope"], time.perf_counter())
+        for name in (body["rule"], body["scope"]):
+            self.arrived.setdefault(name, time.perf_counter())
         return web.Response(text="ok")
 
 
-def settings(venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str) -> str:
+def settings(venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str, rules: str) -> str:
     """The settings of the run, as TOML."""
     return f"""
 [log]
@@ -122,13 +123,21 @@ kind = "webhook"
 url = "http://127.0.0.1:{chat}/hook"
 secret = "benchmark"
 allow_private = true
-[[rules]]
-name = "coins"
-scope = "each base"
-side = "short"
-window = "24h"
-thresholds = [{THRESHOLD_USD}]
+{rules}
 """
+
+
+def rules(crossings: int, coins: bool) -> str:
+    """One rule per crossing, or one for each coin."""
+    wanted = (
+        [("coins", "each base", THRESHOLD_USD)]
+        if coins
+        else [(f"short-{number}", "all", (number + 1) * THRESHOLD_USD) for number in range(crossings)]
+    )
+    return "\n".join(
+        f'[[rules]]\nname = "{name}"\nscope = "{scope}"\nside = "short"\nwindow = "24h"\nthresholds = [{usd}]'
+        for name, scope, usd in wanted
+    )
 
 
 @contextlib.asynccontextmanager
@@ -143,7 +152,7 @@ async def site(app: web.Application) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None) -> dict[str, Any]:
+async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None, coins: bool = False) -> dict[str, Any]:
     """Runs the programs, plays the burst, returns latencies in milliseconds."""
     venue, chat = Venue(), Chat()
     rest, hook = web.Application(), web.Application()
@@ -166,7 +175,7 @@ async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None) -
             )
             config = folder / "liqwatch.toml"
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
-            config.write_text(settings(ws_port, rest_port, hook_port, ports, log))
+            config.write_text(settings(ws_port, rest_port, hook_port, ports, log, rules(crossings, coins)))
             programs: list[Program] = []
             if mode == "kafka":
                 async with running(["topics", "create", "--config", str(config)], folder) as create:
@@ -178,7 +187,7 @@ async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None) -
             for program in programs:
                 await program.ready()
             await asyncio.wait_for(venue.subscribed.wait(), 30)
-            sent = await _burst(venue, rate, crossings)
+            sent = await _burst(venue, rate, crossings, coins)
             await _told(chat, sent, programs)
             for program in reversed(programs):
                 await program.end()
@@ -187,6 +196,7 @@ async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None) -
         "mode": mode,
         "rate": rate,
         "crossings": len(latencies),
+        "of": "single coins" if coins else "the total",
         "p50_ms": round(statistics.median(latencies), 1),
         "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))], 1),
         "max_ms": round(latencies[-1], 1),
@@ -204,7 +214,7 @@ async def _told(chat: Chat, sent: dict[str, float], programs: list[Program]) -> 
         raise SystemExit(f"never told: {never}\n" + "\n".join(p.stderr[-2000:] for p in programs)) from None
 
 
-async def _burst(venue: Venue, rate: int, crossings: int) -> dict[str, float]:
+async def _burst(venue: Venue, rate: int, crossings: int, coins: bool) -> dict[str, float]:
     """Small longs at `rate` a second in ticks of 5 ms, and a large short now and then. When each of these was sent."""
     sent: dict[str, float] = {}
     start = time.perf_counter()
@@ -212,10 +222,10 @@ async def _burst(venue: Venue, rate: int, crossings: int) -> dict[str, float]:
     while len(sent) < crossings:
         now = time.perf_counter() - start
         if now >= WARM_UP_SECONDS + len(sent) * CROSSING_EVERY:
-            symbol = LARGE[len(sent)]
+            symbol, name = LARGE[len(sent)], f"short-{len(sent)}"
             at = time.perf_counter()
             await venue.send(symbol, "BUY", "10000", "100")
-            sent[f"base={symbol.removesuffix('USDT')}"] = at
+            sent[f"base={symbol.removesuffix('USDT')}" if coins else name] = at
         while ordinary < now * rate:
             ordinary += 1
             await venue.send(ORDINARY[ordinary % len(ORDINARY)], "SELL", f"1.{ordinary % 1000:03d}", "2.5")
@@ -229,8 +239,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--crossings", type=int, default=100, choices=range(1, len(LARGE) + 1), metavar="N")
     parser.add_argument("--bootstrap")
+    parser.add_argument("--coins", action="store_true", help="Crossings of single coins instead of the total.")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.mode, options.rate, options.crossings, options.bootstrap))
+    result = asyncio.run(measure(options.mode, options.rate, options.crossings, options.bootstrap, options.coins))
     json.dump(result, sys.stdout)
     print()
 

@@ -93,7 +93,7 @@ class CollectorMetrics:
             registry=registry,
         )
         self.latency = Histogram(
-            "liqwatch_event_latency_seconds", "Venue's time of the event to its arrival here.", ["venue"],
+            "liqwatch_event_latency_seconds", "Venue's time to arrival here; a sample in bursts.", ["venue"],
             buckets=_LATENCY, registry=registry,
         )  # fmt: skip
         self.instruments = Gauge("liqwatch_instruments", "Instruments known.", ["venue"], registry=registry)

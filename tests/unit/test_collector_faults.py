@@ -26,7 +26,7 @@ async def test_a_liquidation_reaches_the_log_under_its_key_and_time(tmp_path: Pa
         record = next(record for partition in log.records["liqwatch.liquidations.v1"] for record in partition)
         assert b"fake:BTCUSDT" == record.key
         assert 1000 == record.timestamp_ms
-        assert 1 == collector.metric("liqwatch_events_total", side="short")
+        await until(lambda: 1 == collector.metric("liqwatch_events_total", side="short"))
         assert [] == collector.service.unready()
         state = collector.service.states()[0]
         assert ("fake", "main", "delivering", "", 1) == (

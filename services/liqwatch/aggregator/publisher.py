@@ -19,8 +19,7 @@ APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _CHUNK = 1_000  # rows an append: between two of them whatever is urgent goes first
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
-_FEW = 200  # rows that are not worth a second append
-_MOST_AT_ONCE = 500  # rows of a flush, besides those of `all`
+_MOST_AT_ONCE = 300  # rows of a flush, besides those of `all`
 
 
 class Publisher:
@@ -67,12 +66,7 @@ class Publisher:
             first = [key for key in pending if key[1][1] == "all"]
             rest = sorted((key for key in pending if key[1][1] != "all"), key=_is_coin)
             self._now.update(dict.fromkeys(rest[_MOST_AT_ONCE:]))
-            rest = rest[:_MOST_AT_ONCE]
-            if len(pending) <= _FEW:
-                await self._write(first + rest)
-            else:
-                await self._write(first)
-                await self._write(rest)
+            await self._write(first + rest[:_MOST_AT_ONCE])
         except BaseException:
             self._now = pending | self._now  # to be built anew, as they then stand
             raise

@@ -19,7 +19,6 @@ from .window import RollingTotals
 
 _BARS_NEED = timedelta(minutes=5)  # how long events are kept at least: a bar is made of what is in memory
 _AHEAD = timedelta(minutes=2)  # a record may be written under a time before its event's
-_LONGEST_REST = 0.1  # seconds
 _STOP_SECONDS = 2.0
 _ENDS_SECONDS = 2.0
 
@@ -130,10 +129,8 @@ class AggregatorService:
                 self._over("writing", backoff)
                 if self._publisher.unfinished:
                     self._work.set()
-                # Under load a flush takes longer than this, and the next has more to write. It rests for as long as
-                # it worked, so that reading, and what else shares the process, has its turn.
-                took = loop.time() - begun
-                await _pause(stop, max(self._coalesce - took, min(took, _LONGEST_REST)))
+                # Under load a flush takes longer than this, and the next has more to write: it paces itself.
+                await _pause(stop, self._coalesce - (loop.time() - begun))
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._publisher.flush()

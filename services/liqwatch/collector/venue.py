@@ -197,6 +197,7 @@ class VenueCollector:
 
     def _show(self) -> None:
         metrics, name = self._metrics, self.name
+        self._intake.show_counts()
         metrics.connected.labels(name).set(self.watched)
         worst = min((state.state for state in self.states()), key=_WORST_FIRST.index)
         for state in STATES:

@@ -22,6 +22,14 @@ _FETCH_SECONDS = 0.5
 _LARGE_MICROS = 100_000 * 1_000_000  # orders from $100,000 are worth a line
 _RECENT = 200
 
+
+class _Worth(msgspec.Struct, gc=False):
+    """The one field that tells whether the rest is worth decoding."""
+
+    notional_usd: str
+
+
+_decode_worth = msgspec.json.Decoder(_Worth).decode
 log_ = structlog.get_logger("status")
 
 
@@ -110,7 +118,6 @@ class Board:
     def _on_liquidation(self, record: Record) -> None:
         if record.value is None:
             return
-        liquidation = decode_liquidation(record.value)
-        worth = micros(liquidation.notional_usd)
+        worth = micros(_decode_worth(record.value).notional_usd)
         if worth >= _LARGE_MICROS:
-            self.large.append((worth, liquidation))
+            self.large.append((worth, decode_liquidation(record.value)))
