@@ -8,6 +8,7 @@ import click
 import pytest
 
 from liqwatch.cli import main
+from liqwatch.venuetable import as_table
 from tests.support.repository import ROOT, code_of, make_targets, pages
 
 PROMISED = ("", "services", "schemas", "deploy", "tests")
@@ -78,3 +79,7 @@ def test_every_command_has_a_line_of_help_and_no_target_is_missing() -> None:
 def test_make_can_read_a_target(target: str) -> None:
     done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
     assert 0 == done.returncode, done.stderr
+
+
+def test_the_readme_shows_the_venues_as_they_are() -> None:
+    assert as_table() in (ROOT / "README.md").read_text(), "paste what `liqwatch venues` prints"
