@@ -4,7 +4,9 @@
 `LIQWATCH_<SECTION>__<KEY>`; a secret may be given as `<name>_file` instead, read by `assembly.py`.
 """
 
+import contextlib
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -343,8 +345,9 @@ def _with_environment(table: Mapping[str, Any], environment: Mapping[str, str]) 
 def _from_text(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if "," in text:
-        return [part.strip() for part in text.split(",")]
+    if text.startswith("["):
+        with contextlib.suppress(ValueError):  # else it is a mistake, and the model says so
+            return json.loads(text)
     return text
 
 

@@ -50,6 +50,11 @@ def test_the_environment_overrides_single_values() -> None:
     assert ("kafka", "a:1,b:2") == (settings.log.backend, settings.log.kafka.bootstrap_servers)
 
 
+def test_a_list_in_the_environment_is_written_as_in_the_file() -> None:
+    settings = load({}, {"LIQWATCH_AGGREGATOR__WINDOWS": '["5m", "24h"]'}, KNOWN)
+    assert (timedelta(minutes=5), timedelta(hours=24)) == settings.aggregator.windows
+
+
 def test_a_misspelt_name_in_the_environment_is_a_mistake() -> None:
     with pytest.raises(SettingsError) as caught:
         load({}, {"LIQWATCH_LOGG__BACKEND": "kafka"}, KNOWN)
