@@ -1,12 +1,13 @@
 """`liqwatch replay`: recorded liquidations through the window and rules of the services, as fast as possible."""
 
 import gzip
+import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import gt
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -19,8 +20,8 @@ from .settings import AggregatorSettings, RuleSettings, window_name
 from .wire import Liquidation, micros, usd_text
 
 _SHOWN = 200  # characters of an error text
-_Number: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
-_Usd: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}(\.[0-9]+)?$")]  # below a trillion
+# Price, quantity, and a worth below a trillion.
+_plain_numbers = re.compile(r"-?[0-9]+(\.[0-9]+)?,-?[0-9]+(\.[0-9]+)?,[0-9]{1,12}(\.[0-9]+)?").fullmatch
 _Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000_000)]
 
 
@@ -28,10 +29,7 @@ class _Line(Liquidation, gc=False, frozen=True, kw_only=True):
     """A Liquidation as strict as the contract: files come from anywhere."""
 
     side: Side
-    price: _Number
     price_kind: PriceKind
-    quantity: _Number
-    notional_usd: _Usd
     event_time_ms: _Time
     received_time_ms: _Time
     timed_by: Literal["venue", "received"] = "venue"
@@ -43,39 +41,31 @@ class _Line(Liquidation, gc=False, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class _Peaks:
-    """The highest total of each side and window, looked at after every event.
+@dataclass(slots=True)
+class _Peak:
+    """The highest total of one side and window."""
 
-    Within a second of the clock nothing expires: there an event that is in every window just adds to them all.
-    """
+    name: str
+    span: int
+    usd: int = 0
+    at_ms: int | None = None
+    # What the total can be at most: without events it only falls. Within the second `exact` it is the total.
+    most: int = 0
+    exact: int = -1
 
-    def __init__(self, window: RollingTotals, shortest: timedelta) -> None:
-        self._window = window
-        self._shortest = int(shortest.total_seconds())
-        self._second = -1
-        self._totals: dict[str, list[int]] = {side: [] for side in SIDES}
-        self.highest: dict[str, list[int]] = {side: [] for side in SIDES}
-        self.at_ms: dict[str, list[int | None]] = {side: [] for side in SIDES}
 
-    def see(self, event: Liquidation, clock: int) -> None:
-        side, second = event.side, clock // 1000
-        totals = self._totals[side]
-        if second == self._second and totals and event.event_time_ms // 1000 > second - self._shortest:
-            amount = micros(event.notional_usd)
-            totals[:] = [total + amount for total in totals]
-        else:
-            if second != self._second:
-                self._second = second
-                for stale in self._totals.values():
-                    stale.clear()
-            totals[:] = self._window.every_usd(0, "all", side)
-        highest = self.highest[side] or [0] * len(totals)
-        if any(map(gt, totals, highest)):
-            at_ms = self.at_ms[side] or [None] * len(totals)
-            higher = list(map(gt, totals, highest))
-            self.at_ms[side] = [clock if up else at for up, at in zip(higher, at_ms, strict=True)]
-            highest = list(map(max, totals, highest))
-        self.highest[side] = highest
+def _see_peaks(window: RollingTotals, peaks: Sequence[_Peak], event: Liquidation, clock: int) -> None:
+    """Looks at the totals after an event."""
+    amount, second, now = micros(event.notional_usd), event.event_time_ms // 1000, clock // 1000
+    for peak in peaks:
+        if second > now - peak.span:
+            peak.most += amount
+            if peak.most > peak.usd:
+                if peak.exact != now:
+                    peak.exact = now
+                    peak.most = window.usd(0, "all", event.side, peak.name)
+                if peak.most > peak.usd:
+                    peak.usd, peak.at_ms = peak.most, clock
 
 
 class _Rules:
@@ -145,7 +135,8 @@ def run(
     names = [window_name(span) for span in spans]
     window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
     judged = _Rules(rules, window)
-    peaks = _Peaks(window, spans[0])
+    seconds = [int(span.total_seconds()) for span in spans]
+    peaks = {side: [_Peak(*both) for both in zip(names, seconds, strict=True)] for side in ("long", "short")}
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
         events += 1
@@ -154,7 +145,7 @@ def run(
             window.advance(clock)
         added = window.add(event, 0, raw)
         if added is Added.COUNTED:
-            peaks.see(event, clock)
+            _see_peaks(window, peaks[event.side], event, clock)
         elif added is Added.LATE:
             late += 1
         else:
@@ -171,14 +162,16 @@ def run(
     }
 
 
-def _sides(window: RollingTotals, name: str, peaks: _Peaks, at: int) -> dict[str, dict[str, Any]]:
+def _sides(
+    window: RollingTotals, name: str, peaks: Mapping[str, Sequence[_Peak]], at: int
+) -> dict[str, dict[str, Any]]:
     totals = window.totals(0, "all", name)
     return {
         side: {
             "usd": usd_text(part.usd),
             "count": part.events,
-            "peak_usd": usd_text(peaks.highest[side][at] if peaks.highest[side] else 0),
-            "peak_at_ms": peaks.at_ms[side][at] if peaks.at_ms[side] else None,
+            "peak_usd": usd_text(peaks[side][at].usd),
+            "peak_at_ms": peaks[side][at].at_ms,
         }
         for side, part in (("long", totals.long), ("short", totals.short))
     }
@@ -208,6 +201,8 @@ def _events(paths: Iterable[Path]) -> Iterator[tuple[Liquidation, bytes | None]]
         for number, line in _lines(path):
             try:
                 event = _decode(line)
+                if not _plain_numbers(f"{event.price},{event.quantity},{event.notional_usd}"):
+                    raise ValueError("price, quantity and notional_usd have to be plain decimals")
             except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
                 if line.strip():
                     print(f"{path}:{number}: not a Liquidation: {str(error)[:_SHOWN]}", file=sys.stderr)

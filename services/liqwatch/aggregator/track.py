@@ -96,10 +96,13 @@ class Track:
         return self._stairs
 
     def forget_until(self, second: int) -> None:
-        """Frees what no window reaches any more."""
+        """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""
+        seconds = self._seconds
+        if seconds[len(seconds) // 8] > second:
+            return
         if self.pending:
             self.settle()
         forget_until(self._stairs, second)
-        gone = bisect_right(self._seconds, second) - 1
+        gone = bisect_right(seconds, second) - 1
         if gone > 0:
-            del self._seconds[:gone], self._counts[:gone], self._sums[:gone]
+            del seconds[:gone], self._counts[:gone], self._sums[:gone]

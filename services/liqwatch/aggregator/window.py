@@ -198,12 +198,6 @@ class RollingTotals:
         after = self._second - self._span[window]
         return WindowTotals(_side(found[0], after), _side(found[1], after))
 
-    def every_usd(self, partition: int, scope: str, side: str) -> list[int]:
-        """Micro-dollars of one side in every window, the shortest first."""
-        tracks = self._scopes.get(partition, {}).get(scope, ((), ()))[side == "short"]
-        second = self._second
-        return [sum(track.after(second - span)[0] for track in tracks) for _, span in self._windows]
-
     def is_empty(self, partition: int, scope: str, window: str) -> bool:
         """True if no event is inside."""
         longs, shorts = self._scopes.get(partition, {}).get(scope, ((), ()))
@@ -216,7 +210,7 @@ class RollingTotals:
         if found is None:
             return 0
         after = self._second - self._span[window]
-        return sum(track.after(after)[0] for track in found[side == "short"])
+        return sum([track.after(after)[0] for track in found[side == "short"]])
 
     def scopes(self, partition: int) -> Sequence[str]:
         """Every scope of the partition that was ever counted, empty ones too."""
