@@ -129,8 +129,8 @@ class AggregatorService:
                 self._over("writing", backoff)
                 if self._publisher.unfinished:
                     self._work.set()
-                # Under load a flush takes longer than this, and the next has more to write: it paces itself.
-                await _pause(stop, self._coalesce - (loop.time() - begun))
+                # Counted from its end: under load a flush takes long, and reading must have its turn as well.
+                await _pause(stop, self._coalesce)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self._publisher.flush()

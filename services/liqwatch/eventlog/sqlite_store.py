@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,6 +22,9 @@ BATCH_BYTES = 512 * 1024
 _OFFSET_BITS = 43
 _LAST = (1 << _OFFSET_BITS) - 1
 _PARTITION_BITS = 12
+_ROWS_AT_ONCE = 100
+
+Plain: TypeAlias = tuple[int, int, int, bytes, bytes | None]  # the fields of a `Record`
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Record]).decode
@@ -94,42 +97,45 @@ def extents(connection: sqlite3.Connection) -> dict[int, Extent]:
 
 
 def save(connection: sqlite3.Connection, changed: Mapping[int, Extent]) -> None:
-    connection.executemany(
-        "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)",
-        [(slot, e.start, e.next, e.clean, e.marked_ms) for slot, e in changed.items()],
-    )
+    rows = [(slot, e.start, e.next, e.clean, e.marked_ms) for slot, e in changed.items()]
+    _put(connection, "INSERT OR REPLACE INTO partitions", rows)
 
 
 def write(
-    connection: sqlite3.Connection,
-    slot: int,
-    extent: Extent,
-    records: Sequence[tuple[int, int, int, bytes, bytes | None]],
-) -> Extent:
-    """Adds records (as `Record` tuples, offsets from `extent.next` on) and returns what the partition is then."""
-    newest = insert(connection, slot, records)
-    if newest >= extent.marked_ms + MARK_EVERY_MS:
-        connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (slot, newest, records[0][1]))
-        extent = replace(extent, marked_ms=newest)
-    return replace(extent, next=records[-1][1] + 1)
+    connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Plain]], known: Mapping[int, Extent]
+) -> dict[int, Extent]:
+    """Adds records by slot (as `Record` tuples, offsets from the extent's `next` on); what the slots are then."""
+    insert(connection, fresh)
+    changed: dict[int, Extent] = {}
+    for slot, records in fresh.items():
+        extent, newest = known[slot], max(record[2] for record in records)
+        if newest >= extent.marked_ms + MARK_EVERY_MS:
+            connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (slot, newest, records[0][1]))
+            extent = replace(extent, marked_ms=newest)
+        changed[slot] = replace(extent, next=records[-1][1] + 1)
+    save(connection, changed)
+    return changed
 
 
-def insert(
-    connection: sqlite3.Connection, slot: int, records: Sequence[tuple[int, int, int, bytes, bytes | None]]
-) -> int:
-    """Writes records as batches of bounded size; the newest timestamp among them."""
-    newest = max(record[2] for record in records)
-    for batch in _batches(records):
-        connection.execute(
-            "INSERT INTO batches VALUES (?, ?, ?)",
-            (slot + batch[-1][1], max(record[2] for record in batch), _encode(batch)),
-        )
-    return newest
+def insert(connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Plain]]) -> None:
+    """Writes records by slot, as batches of bounded size."""
+    rows = [
+        (slot + batch[-1][1], max(record[2] for record in batch), _encode(batch))
+        for slot, records in fresh.items()
+        for batch in _batches(records)
+    ]
+    _put(connection, "INSERT INTO batches", rows)
 
 
-def _batches(
-    records: Sequence[tuple[int, int, int, bytes, bytes | None]],
-) -> Iterator[Sequence[tuple[int, int, int, bytes, bytes | None]]]:
+def _put(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Many rows a statement: each one lets go of the interpreter, and waits until a busy loop gives it back."""
+    for at in range(0, len(rows), _ROWS_AT_ONCE):
+        chunk = rows[at : at + _ROWS_AT_ONCE]
+        marks = ",".join([f"({','.join('?' * len(chunk[0]))})"] * len(chunk))
+        connection.execute(f"{into} VALUES {marks}", [value for row in chunk for value in row])
+
+
+def _batches(records: Sequence[Plain]) -> Iterator[Sequence[Plain]]:
     for at in range(0, len(records), BATCH_RECORDS):
         batch = records[at : at + BATCH_RECORDS]
         if sum(len(record[4] or b"") for record in batch) <= BATCH_BYTES:

@@ -120,7 +120,7 @@ class Tidy:
         if len(keep) < had or len(runs) + len(keep) // store.BATCH_RECORDS < len(numbers) // 2:
             store.delete(self.connection, numbers[0], numbers[-1])
             for run in runs:
-                store.insert(self.connection, slot, run)
+                store.insert(self.connection, {slot: run})
 
     def _save(self, slot: int, *, clean: int) -> None:
         extent = replace(self.extents[slot], clean=clean)

@@ -119,8 +119,6 @@ class Writer:
             for job in jobs:
                 if isinstance(job, Call):
                     outcomes.append((job.done, job.work(self.connection)))
-            if changed:
-                store.save(self.connection, changed)
             self.connection.execute("COMMIT")
         except Exception as error:
             outcomes = [(job.done, self._failed(error)) for job in jobs]
@@ -132,7 +130,7 @@ class Writer:
 
     def _append(self, jobs: Sequence[Job], changed: dict[int, store.Extent]) -> list[list[Position]]:
         results: list[list[Position]] = []
-        fresh: dict[int, list[tuple[int, int, int, bytes, bytes | None]]] = {}
+        fresh: dict[int, list[store.Plain]] = {}
         for job in jobs:
             assert isinstance(job, Append)  # noqa: S101
             positions: list[Position] = []
@@ -146,8 +144,7 @@ class Writer:
                 rows.append((partition, offset, entry.timestamp_ms, entry.key, entry.value))
                 positions.append(Position(partition, offset))
             results.append(positions)
-        for slot, rows in fresh.items():
-            changed[slot] = store.write(self.connection, slot, self.tidy.extents[slot], rows)
+        changed.update(store.write(self.connection, fresh, self.tidy.extents))
         return results
 
     def _failed(self, error: Exception) -> Exception:
