@@ -17,7 +17,8 @@ from .window import RollingTotals
 
 APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
-_CHUNK = 1_000  # rows an append: between two of them whatever is urgent goes first
+_ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
+_CHUNK = 250  # rows an append: between two of them whatever is urgent goes first
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
 _MOST_AT_ONCE = 300  # rows of a flush, besides those of `all`
 
@@ -83,7 +84,7 @@ class Publisher:
             if not owned.initial:
                 scopes = self._window.scopes(owned.number)
                 owned.initial.extend({(name, scope) for scope in scopes for name in self._windows} | owned.published)
-            chunk = list(islice(owned.initial, _CHUNK))
+            chunk = list(islice(owned.initial, _ANNOUNCED))
             await self._write([(owned.number, row) for row in chunk])
             for _ in chunk:
                 owned.initial.popleft()
