@@ -3,12 +3,7 @@
 from array import array
 from bisect import bisect_right
 
-from .largest import Step, beats, climb_late, forget_until
-
-# Thousands of tracks are spread over memory, and each event goes to two. Handling some events of a track at
-# once is several times faster than each by itself; more than this gains little, and they have to be held.
-BATCH = 6
-_FLOOR: Step = (-1, 0, b"", b"")  # what any record beats or equals
+from .largest import Step, climb_late, forget_until
 
 
 class Track:
@@ -19,26 +14,21 @@ class Track:
     2^64 micro-dollars: only differences are used, and those are right below 18 trillion USD.
     """
 
-    __slots__ = ("_counts", "_seconds", "_stairs", "_sums", "pending")
+    __slots__ = ("_counts", "_seconds", "_sums", "stairs")
 
     def __init__(self) -> None:
         # The first entry stands for all that came before the second one.
         self._seconds = array("I", (0,))
         self._counts = array("I", (0,))
         self._sums = array("Q", (0,))
-        self._stairs: list[Step] = []
-        # Whoever adds appends here, and calls `settle` when there are `BATCH`.
-        self.pending: list[Step] = []
+        self.stairs: list[Step] = []  # the candidates for the largest record
 
-    def settle(self) -> None:
-        """Writes down what is pending."""
-        pending, self.pending = self.pending, []
-        pending.sort()
-        seconds, counts, sums, stairs = self._seconds, self._counts, self._sums, self._stairs
+    def add(self, steps: list[Step]) -> None:
+        """Writes events down; `steps` are sorted."""
+        seconds, counts, sums, stairs = self._seconds, self._counts, self._sums, self.stairs
         last, count, total = seconds[-1], counts[-1], sums[-1]
-        top_second, top, _, _ = stairs[-1] if stairs else _FLOOR
-        for step in pending:
-            second, minus, _, _ = step
+        for step in steps:
+            second, minus, event_id, _, _ = step
             count = count + 1 & 0xFFFFFFFF
             total = total - minus & 0xFFFFFFFFFFFFFFFF
             if second > last:
@@ -52,18 +42,17 @@ class Track:
             else:
                 self._insert(second, minus)
                 climb_late(stairs, step)
-                top_second, top, _, _ = stairs[-1]
                 continue
-            if minus > top:
-                if second == top_second:
-                    continue
+            # As `climb_late` does, for the newest second; written out, for here is where the time goes.
+            while stairs:
+                top = stairs[-1]
+                if top[1] < minus or (top[1] == minus and top[2] < event_id):
+                    if top[0] != second:
+                        stairs.append(step)
+                    break
+                stairs.pop()
             else:
-                while stairs and not beats(stairs[-1], step):
-                    stairs.pop()
-                if stairs and stairs[-1][0] == second:
-                    continue
-            stairs.append(step)
-            top_second, top = second, minus
+                stairs.append(step)
 
     def _insert(self, second: int, minus: int) -> None:
         seconds, counts, sums = self._seconds, self._counts, self._sums
@@ -80,8 +69,6 @@ class Track:
 
     def after(self, second: int) -> tuple[int, int]:
         """Micro-dollars and number of the events after `second`."""
-        if self.pending:
-            self.settle()
         if self._seconds[-1] <= second:
             return 0, 0
         before = bisect_right(self._seconds, second) - 1
@@ -89,20 +76,12 @@ class Track:
             before
         ] & 0xFFFFFFFF
 
-    def stairs(self) -> list[Step]:
-        """The candidates for the largest record."""
-        if self.pending:
-            self.settle()
-        return self._stairs
-
     def forget_until(self, second: int) -> None:
         """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""
         seconds = self._seconds
         if seconds[len(seconds) // 8] > second:
             return
-        if self.pending:
-            self.settle()
-        forget_until(self._stairs, second)
+        forget_until(self.stairs, second)
         gone = bisect_right(seconds, second) - 1
         if gone > 0:
             del seconds[:gone], self._counts[:gone], self._sums[:gone]
