@@ -6,11 +6,11 @@ window is its first step. So all windows share one short list.
 """
 
 from bisect import bisect_right
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-# Second, minus the micro-dollars, event_id, the record as JSON (one object where a decoded one is sixteen), and where
-# it belongs. Sorted, the larger comes first and of equal ones the smaller id, so that partitions merge in any order.
-Step: TypeAlias = tuple[int, int, bytes, bytes, Any]
+# Second, minus the micro-dollars, event_id, and the record as JSON: one object where a decoded one is sixteen.
+# Sorted, the larger comes first and of equal ones the smaller id, so that partitions merge in any order.
+Step: TypeAlias = tuple[int, int, bytes, bytes]
 
 
 def beats(one: Step, other: Step) -> bool:
@@ -19,7 +19,7 @@ def beats(one: Step, other: Step) -> bool:
 
 
 def climb_late(stairs: list[Step], step: Step) -> None:
-    """Takes in a record whose second may be earlier than others' that are in; `Track.add` does it for the rest."""
+    """Takes in a record whose second may be earlier than others' that are in; `Journal.write` does it for the rest."""
     second = step[0]
     after = bisect_right(stairs, second, key=_second)
     if after < len(stairs) and beats(stairs[after], step):

@@ -1,36 +1,154 @@
-"""The history of one side of a scope: the sum of any stretch up to now, exactly. Pure."""
+"""What came, in the order it came, and who asks for it: a journal of all events, and tracks that sum up theirs. Pure.
+
+Thousands of tracks are spread over memory, and each event belongs to two of them. To visit them for each event would
+take most of the time. So an event is written to the journal alone, with the number of the event before it in either
+track; a track that is asked follows these numbers back to where it was, and takes in what is new.
+"""
 
 from array import array
 from bisect import bisect_right
 
 from .largest import Step, climb_late, forget_until
 
+_WRAP = (1 << 32) - 1  # numbers and counts of events run round
+_USD = (1 << 64) - 1
 
-class Track:
-    """What came, as running totals: one entry for each second in which something came.
 
-    Any window that ends now is a difference of two entries, found by bisection. So nothing has to be done when
-    events leave a window, and five windows cost no more than one. The totals run round, at 2^32 events and at
-    2^64 micro-dollars: only differences are used, and those are right below 18 trillion USD.
-    """
-
-    __slots__ = ("_counts", "_seconds", "_sums", "stairs")
+class Journal:
+    """The events of the kept time, column by column."""
 
     def __init__(self) -> None:
+        self._first = 0  # the number of the first event kept
+        self._next = 0
+        self._seconds = array("I")
+        self._minus = array("q")  # minus the micro-dollars, as in a step
+        self.of_coins = array("I")  # the number of the event before, in the track of the coin
+        self.of_venues = array("I")
+        # Of each track by its number, close together: its newest event, the second of that, and the top of its stairs.
+        self.heads = array("I")
+        self._lasts = array("I")
+        self._tops = array("q")
+        self._free: list[int] = []
+
+    def new_track(self) -> int:
+        """A number for a track, with nothing in it."""
+        if not self._free:
+            self._free.append(len(self.heads))
+            self.heads.append(0)
+            self._lasts.append(0)
+            self._tops.append(0)
+        number = self._free.pop()
+        self.heads[number] = self._first - 1 & _WRAP
+        self._lasts[number] = 0
+        self._tops[number] = 1
+        return number
+
+    def release(self, track: "Track") -> None:
+        """The track is no more."""
+        self._free.append(track.number)
+
+    def write(self, step: Step, coin: "Track", venue: "Track") -> None:
+        """Takes in an event."""
+        second, minus, event_id, _ = step
+        index = self._next
+        self._next = index + 1 & _WRAP
+        self._seconds.append(second)
+        self._minus.append(minus)
+        heads, lasts, tops = self.heads, self._lasts, self._tops
+        for track in (coin, venue):
+            number = track.number
+            track.before.append(heads[number])
+            heads[number] = index
+            stairs = track.stairs
+            last = lasts[number]
+            if second < last:
+                climb_late(stairs, step)
+                tops[number] = stairs[-1][1]
+                continue
+            # As `climb_late` does, for the newest second; written out, for here is where the time goes.
+            if minus > tops[number]:
+                if second == last:
+                    continue
+            else:
+                while stairs and (stairs[-1][1] > minus or (stairs[-1][1] == minus and stairs[-1][2] > event_id)):
+                    stairs.pop()
+                if stairs and stairs[-1][0] == second:
+                    continue
+            stairs.append(step)
+            tops[number] = minus
+            lasts[number] = second
+
+    def since(self, track: "Track", known: int) -> list[tuple[int, int]]:
+        """Second and minus the micro-dollars of the track's events after number `known`, as far as kept; sorted."""
+        found = []
+        first, kept, before = self._first, len(self._seconds), track.before
+        index = self.heads[track.number]
+        while index != known:
+            at = index - first & _WRAP
+            if at >= kept:
+                break
+            found.append((self._seconds[at], self._minus[at]))
+            index = before[at]
+        found.sort()
+        return found
+
+    def forget_until(self, second: int) -> None:
+        """Frees the events at the front up to `second`, once they are a sixteenth: the rest has to be moved for it."""
+        seconds = self._seconds
+        if not seconds or seconds[len(seconds) // 16] > second:
+            return
+        gone = next((at for at, kept in enumerate(seconds) if kept > second), len(seconds))
+        if gone * 16 >= len(seconds):
+            del seconds[:gone], self._minus[:gone], self.of_coins[:gone], self.of_venues[:gone]
+            self._first = self._first + gone & _WRAP
+
+
+class Track:
+    """One side of a venue, or of a coin at a venue: running totals, one entry for each second in which something came.
+
+    Any window that ends now is a difference of two entries, found by bisection. So nothing has to be done when
+    events leave a window, and five windows cost no more than one. The totals run round at 2^64 micro-dollars: only
+    differences are used, and those are right below 18 trillion USD.
+    """
+
+    __slots__ = ("_counts", "_journal", "_known", "_seconds", "_sums", "before", "number", "stairs")
+
+    def __init__(self, journal: Journal, before: "array[int]") -> None:
+        self._journal = journal
+        self.number = journal.new_track()
+        self.before = before  # the journal's column for tracks of this kind
+        self.stairs: list[Step] = []  # the candidates for the largest record
+        self._known = journal.heads[self.number]
         # The first entry stands for all that came before the second one.
         self._seconds = array("I", (0,))
         self._counts = array("I", (0,))
         self._sums = array("Q", (0,))
-        self.stairs: list[Step] = []  # the candidates for the largest record
 
-    def add(self, steps: list[Step]) -> None:
-        """Writes events down; `steps` are sorted."""
-        seconds, counts, sums, stairs = self._seconds, self._counts, self._sums, self.stairs
+    def after(self, second: int) -> tuple[int, int]:
+        """Micro-dollars and number of the events after `second`."""
+        if self._journal.heads[self.number] != self._known:
+            self._catch_up()
+        seconds = self._seconds
+        if seconds[-1] <= second:
+            return 0, 0
+        before = bisect_right(seconds, second) - 1
+        return self._sums[-1] - self._sums[before] & _USD, self._counts[-1] - self._counts[before] & _WRAP
+
+    def forget_until(self, second: int) -> None:
+        """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""
+        forget_until(self.stairs, second)
+        seconds = self._seconds
+        if seconds[len(seconds) // 8] <= second:
+            gone = bisect_right(seconds, second) - 1
+            if gone > 0:
+                del seconds[:gone], self._counts[:gone], self._sums[:gone]
+
+    def _catch_up(self) -> None:
+        seconds, counts, sums = self._seconds, self._counts, self._sums
         last, count, total = seconds[-1], counts[-1], sums[-1]
-        for step in steps:
-            second, minus, event_id, _, _ = step
-            count = count + 1 & 0xFFFFFFFF
-            total = total - minus & 0xFFFFFFFFFFFFFFFF
+        for second, minus in self._journal.since(self, self._known):
+            count = count + 1 & _WRAP
+            total = total - minus & _USD
             if second > last:
                 last = second
                 seconds.append(second)
@@ -41,18 +159,7 @@ class Track:
                 sums[-1] = total
             else:
                 self._insert(second, minus)
-                climb_late(stairs, step)
-                continue
-            # As `climb_late` does, for the newest second; written out, for here is where the time goes.
-            while stairs:
-                top = stairs[-1]
-                if top[1] < minus or (top[1] == minus and top[2] < event_id):
-                    if top[0] != second:
-                        stairs.append(step)
-                    break
-                stairs.pop()
-            else:
-                stairs.append(step)
+        self._known = self._journal.heads[self.number]
 
     def _insert(self, second: int, minus: int) -> None:
         seconds, counts, sums = self._seconds, self._counts, self._sums
@@ -64,24 +171,5 @@ class Track:
             counts.insert(at, counts[at - 1])
             sums.insert(at, sums[at - 1])
         for later in range(at, len(seconds)):
-            counts[later] = counts[later] + 1 & 0xFFFFFFFF
-            sums[later] = sums[later] - minus & 0xFFFFFFFFFFFFFFFF
-
-    def after(self, second: int) -> tuple[int, int]:
-        """Micro-dollars and number of the events after `second`."""
-        if self._seconds[-1] <= second:
-            return 0, 0
-        before = bisect_right(self._seconds, second) - 1
-        return self._sums[-1] - self._sums[before] & 0xFFFFFFFFFFFFFFFF, self._counts[-1] - self._counts[
-            before
-        ] & 0xFFFFFFFF
-
-    def forget_until(self, second: int) -> None:
-        """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""
-        seconds = self._seconds
-        if seconds[len(seconds) // 8] > second:
-            return
-        forget_until(self.stairs, second)
-        gone = bisect_right(seconds, second) - 1
-        if gone > 0:
-            del seconds[:gone], self._counts[:gone], self._sums[:gone]
+            counts[later] = counts[later] + 1 & _WRAP
+            sums[later] = sums[later] - minus & _USD

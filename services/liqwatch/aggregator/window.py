@@ -4,7 +4,6 @@ At second S of the clock a window of `span` seconds holds the events of seconds 
 the clock; nothing here reads one.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -15,12 +14,11 @@ from typing import NamedTuple, TypeAlias
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
 from .largest import Step, beats, largest_after
-from .track import Track
+from .track import Journal, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
 _SHARDS = 15  # less one, of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
-_MOST_PENDING = 4_096
 _SWEEPS = 8  # how often each track frees what has expired while the longest window passes
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
@@ -62,8 +60,8 @@ class Leaf(Track):
 
     __slots__ = ("above", "base", "partition", "side", "venue")
 
-    def __init__(self, partition: int, venue: str, base: str, side: str, above: Track) -> None:
-        super().__init__()
+    def __init__(self, journal: Journal, partition: int, venue: str, base: str, side: str, above: Track) -> None:
+        super().__init__(journal, journal.of_coins)
         self.partition, self.venue, self.base, self.side = partition, venue, base, side
         self.above = above  # the venue's track: its events go there as well
 
@@ -93,10 +91,8 @@ class RollingTotals:
         # Per second, of all partitions: leaf, id, leaf, id, … One flat list a second: a day has 86,400 of them.
         # An id that is remembered for longer than the window is None here.
         self._buckets: dict[int, list[Leaf | bytes | None]] = {}
-        self._held: dict[int, list[tuple[Step, bool]]] = {}  # ahead of the clock
-        # Counted, and not yet written to their tracks. Thousands of tracks are spread over memory: visiting one for
-        # several events at once is several times faster than for each by itself.
-        self._pending: list[Step] = []
+        self._held: dict[int, list[tuple[Leaf, Step, bool]]] = {}  # ahead of the clock
+        self._journal = Journal()
         self._remembered: dict[int, list[tuple[int, bytes]]] = {}  # partition, id
         self._ids: list[set[bytes]] = [set() for _ in range(_SHARDS + 1)]
         self._leaves: dict[tuple[int, str, str, str], Leaf] = {}
@@ -158,11 +154,11 @@ class RollingTotals:
         lasting = liquidation.timed_by == "received"
         if lasting:
             self._remembered.setdefault(second, []).append((partition, event_id))
-        step = (second, -amount, event_id, encode(liquidation) if raw is None else raw, leaf)
+        step = (second, -amount, event_id, encode(liquidation) if raw is None else raw)
         if ahead:
-            self._held.setdefault(second, []).append((step, lasting))
+            self._held.setdefault(second, []).append((leaf, step, lasting))
         else:
-            self._enter(step, lasting)
+            self._enter(leaf, step, lasting)
         return _COUNTED
 
     def remember(self, liquidation: Liquidation, partition: int = 0) -> None:
@@ -175,7 +171,6 @@ class RollingTotals:
 
     def drop(self, *partitions: int) -> None:
         """Forgets everything of the partitions."""
-        self._settle()
         gone = {leaf for leaf in self._leaves.values() if leaf.partition in partitions}
         for second, bucket in list(self._buckets.items()):
             if not gone.isdisjoint(bucket[::2]):
@@ -183,8 +178,8 @@ class RollingTotals:
                 self._forget_ids([part for row in rows if row[0] in gone for part in row])
                 self._buckets[second] = [part for row in rows if row[0] not in gone for part in row]
         for due, held in self._held.items():
-            self._forget_ids([part for step, _ in held if step[4] in gone for part in (None, step[2])])
-            self._held[due] = [row for row in held if row[0][4] not in gone]
+            self._forget_ids([part for leaf, step, _ in held if leaf in gone for part in (leaf, step[2])])
+            self._held[due] = [row for row in held if row[0] not in gone]
         for second, remembered in self._remembered.items():
             self._forget_ids([part for row in remembered if row[0] in partitions for part in (None, row[1])])
             self._remembered[second] = [row for row in remembered if row[0] not in partitions]
@@ -193,12 +188,13 @@ class RollingTotals:
         self._unswept = {leaf: None for leaf in self._unswept if leaf not in gone}
         for leaf in gone:
             del self._leaves[leaf.partition, leaf.venue, leaf.base, leaf.side]
+        for track in {*gone, *(leaf.above for leaf in gone)}:
+            self._journal.release(track)
         for partition in partitions:
             self._scopes.pop(partition, None)
 
     def totals(self, partition: int, scope: str, window: str) -> WindowTotals:
         """The window as it stands at the clock."""
-        self._settle()
         found = self._scopes.get(partition, {}).get(scope)
         if found is None:
             return _NOTHING
@@ -207,14 +203,12 @@ class RollingTotals:
 
     def is_empty(self, partition: int, scope: str, window: str) -> bool:
         """True if no event is inside."""
-        self._settle()
         longs, shorts = self._scopes.get(partition, {}).get(scope, ((), ()))
         after = self._second - self._span[window]
         return not any(track.after(after)[1] for track in (*longs, *shorts))
 
     def usd(self, partition: int, scope: str, side: str, window: str) -> int:
         """Micro-dollars of one side of a window: quicker than `totals`."""
-        self._settle()
         found = self._scopes.get(partition, {}).get(scope)
         if found is None:
             return 0
@@ -227,7 +221,6 @@ class RollingTotals:
 
     def between(self, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:
         """What the seconds from `first` to `last` brought: micro-dollars and number of events, by leaf."""
-        self._settle()
         buckets = (self._buckets.get(second, ()) for second in range(first, last + 1))
         leaves = {leaf for bucket in buckets for leaf in bucket[::2] if isinstance(leaf, Leaf)}
         for leaf in leaves:
@@ -240,7 +233,6 @@ class RollingTotals:
 
     def changed(self) -> Changed:
         """What has changed since the last call."""
-        self._settle()
         events = {scope for leaf in self._touched for scope in leaf.scopes()}
         expired: set[tuple[int, str, str]] = set()
         for name, span in self._windows:
@@ -253,34 +245,14 @@ class RollingTotals:
         self._gone.clear()
         return Changed(events, expired)
 
-    def _enter(self, step: Step, lasting: bool) -> None:
-        second, _, event_id, _, leaf = step
-        bucket = self._buckets.get(second)
+    def _enter(self, leaf: Leaf, step: Step, lasting: bool) -> None:
+        bucket = self._buckets.get(step[0])
         if bucket is None:
-            bucket = self._buckets[second] = []
+            bucket = self._buckets[step[0]] = []
         bucket.append(leaf)
-        bucket.append(None if lasting else event_id)
-        self._pending.append(step)
-        if len(self._pending) >= _MOST_PENDING:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Writes down what is pending."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        pending.sort()
-        by_leaf: defaultdict[Leaf, list[Step]] = defaultdict(list)
-        for step in pending:
-            by_leaf[step[4]].append(step)
-        by_venue: defaultdict[Track, list[Step]] = defaultdict(list)
-        for leaf, steps in by_leaf.items():
-            leaf.add(steps)
-            by_venue[leaf.above] += steps
-        for track, steps in by_venue.items():
-            steps.sort()
-            track.add(steps)
-        self._touched.update(by_leaf)
+        bucket.append(None if lasting else step[2])
+        self._touched.add(leaf)
+        self._journal.write(step, leaf, leaf.above)
 
     def _forget_ids(self, bucket: list[Leaf | bytes | None]) -> None:
         shards = self._ids
@@ -293,9 +265,13 @@ class RollingTotals:
             del self._unswept[leaf]
             for track in (leaf, leaf.above):
                 track.forget_until(self._second - self._keep)
+        self._journal.forget_until(self._second - self._keep)
 
     def _shard(self, event_id: bytes) -> set[bytes]:
         return self._ids[hash(event_id) & _SHARDS]
+
+    def _new_track(self) -> Track:
+        return Track(self._journal, self._journal.of_venues)
 
     def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
         # Interned: thousands of leaves share few names, which then stay in the processor's cache.
@@ -305,10 +281,10 @@ class RollingTotals:
         number = SIDES.index(side)
         scopes = self._scopes.setdefault(partition, {})
         if f"venue={venue}" not in scopes:
-            scopes[f"venue={venue}"] = ([Track()], [Track()])
+            scopes[f"venue={venue}"] = ([self._new_track()], [self._new_track()])
             for known, track in zip(scopes.setdefault("all", ([], [])), scopes[f"venue={venue}"], strict=True):
                 known.extend(track)
-        leaf = Leaf(partition, venue, base, side, scopes[f"venue={venue}"][number][0])
+        leaf = Leaf(self._journal, partition, venue, base, side, scopes[f"venue={venue}"][number][0])
         for name in (f"base={base}", f"venue={venue},base={base}"):
             scopes.setdefault(name, ([], []))[number].append(leaf)
         self._leaves[partition, venue, base, side] = leaf
