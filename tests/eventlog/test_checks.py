@@ -11,7 +11,7 @@ from liqwatch.clock import Clock
 from liqwatch.eventlog import TopicMissing, TopicState, TopicUnfit
 from liqwatch.eventlog.checks import check_topics, unfit
 from liqwatch.eventlog.sqlite import SqliteLog
-from liqwatch.topics import ALERTS, LIQUIDATIONS, TOPICS, TOTALS
+from liqwatch.topics import ALERTS, BARS, LIQUIDATIONS, TOPICS, TOTALS
 
 DAY = timedelta(days=1)
 
@@ -43,10 +43,22 @@ async def test_liquidations_have_to_be_kept_for_two_longest_windows(log: SqliteL
 
 
 async def test_a_broker_may_keep_other_topics_for_a_shorter_time(log: SqliteLog) -> None:
-    await log.create([replace(LIQUIDATIONS, retention=2 * DAY), replace(ALERTS, retention=2 * DAY)])
-    await check_topics(log, [LIQUIDATIONS, ALERTS], DAY)
-    with pytest.raises(TopicUnfit, match=r"alerts\.v1 keeps records for 2 days, 0:00:00 instead of 3 days"):
-        await check_topics(log, [ALERTS], timedelta(hours=36))
+    await log.create([replace(LIQUIDATIONS, retention=2 * DAY), replace(BARS, retention=2 * DAY)])
+    await check_topics(log, [LIQUIDATIONS, BARS], DAY)
+    with pytest.raises(TopicUnfit, match=r"bars\.v1 keeps records for 2 days, 0:00:00 instead of 3 days"):
+        await check_topics(log, [BARS], timedelta(hours=36))
+
+
+async def test_alerts_are_kept_for_thirty_days_at_least(log: SqliteLog) -> None:
+    """An incident that is open and is no longer in the log would fire again after a restart."""
+    await log.create([replace(ALERTS, retention=29 * DAY)])
+    with pytest.raises(TopicUnfit, match=r"alerts\.v1 keeps records for 29 days, 0:00:00 instead of 30 days"):
+        await check_topics(log, [ALERTS], DAY)
+
+
+async def test_alerts_may_be_kept_for_less_than_the_table_says(log: SqliteLog) -> None:
+    await log.create([replace(ALERTS, retention=30 * DAY)])
+    await check_topics(log, [ALERTS], DAY)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -133,8 +134,11 @@ async def main(address, name, group):
     member = await log.member(dataclasses.replace(LIQUIDATIONS, name=name, partitions=1), group)
     while not member.assignment.partitions:
         await member.fetch(0.1)
-    print(member.assignment.generation, flush=True)
+    told = None
     while True:
+        if member.assignment != told:
+            told = member.assignment
+            print(told.generation, *told.fresh, flush=True)
         await member.fetch(1.0)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -153,7 +157,7 @@ async def test_a_member_that_stands_by_takes_over_from_one_that_was_killed(
     try:
         assert process.stdout is not None
         async with asyncio.timeout(30):
-            generation = int(await process.stdout.readline())
+            generation = int((await process.stdout.readline()).split()[0])
         member = await log.member(topic, group)
         async with asyncio.timeout(30):
             while member.assignment == NOTHING_ASSIGNED:
@@ -167,6 +171,38 @@ async def test_a_member_that_stands_by_takes_over_from_one_that_was_killed(
                 found += await member.fetch(0.1)
         assert member.assignment.generation > generation
         assert frozenset({0}) == member.assignment.fresh
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_member_that_froze_begins_anew_what_another_had_meanwhile(
+    opened: Opened, real: Bench, kafka_bootstrap: str
+) -> None:
+    log = await opened()
+    topic = await made(log, real.unmade(partitions=1))
+    group = real.group()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, kafka_bootstrap, topic.name, group, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            first, *fresh = [int(word) for word in (await process.stdout.readline()).split()]
+        assert [0] == fresh
+        process.send_signal(signal.SIGSTOP)
+        rival = await log.member(topic, group)
+        async with asyncio.timeout(30):
+            while not rival.assignment.partitions:
+                await rival.fetch(0.1)
+        between = rival.assignment.generation
+        await rival.close()
+        process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(30):
+            last, *fresh = [int(word) for word in (await process.stdout.readline()).split()]
+        assert first < between < last
+        assert [0] == fresh
     finally:
         if process.returncode is None:
             process.kill()

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry, LogClosed, LogError, LogUnavailable, Record, TopicUnfit
 from liqwatch.eventlog.kafka import KafkaLog
+from liqwatch.eventlog.kafka_member import KafkaMember
 from liqwatch.settings import KafkaSettings
 from liqwatch.topics import LIQUIDATIONS
 from tests.support.log_bench import kafka_settings
@@ -171,7 +172,7 @@ async def test_what_retention_took_before_it_was_read_is_counted(log: KafkaLog) 
     assert total == read + reader.lost
 
 
-async def test_a_member_that_was_thrown_out_comes_back_with_a_later_generation(
+async def test_a_member_that_was_thrown_out_comes_back_with_a_later_generation_and_what_nobody_had_meanwhile(
     log: KafkaLog, mock_broker: MockBroker
 ) -> None:
     member = await log.member(TOPIC, "group")
@@ -191,6 +192,27 @@ async def test_a_member_that_was_thrown_out_comes_back_with_a_later_generation(
         while len(found) < 2:
             found += await member.fetch(0.1)
     assert [b"0", b"1"] == [record.value for record in found]
+
+
+async def test_a_member_that_was_thrown_out_begins_anew_what_another_had_meanwhile(
+    log: KafkaLog, mock_broker: MockBroker
+) -> None:
+    member = await log.member(TOPIC, "group")
+    found: list[Record] = []
+    async with asyncio.timeout(20):
+        while not found:
+            found += await member.fetch(0.1)
+    before = member.assignment
+    assert isinstance(member, KafkaMember)
+    await member.membership.claim({0: 1}, before.generation + 5)  # as its owner of that time would
+    mock_broker.fail_next(HEARTBEAT, UNKNOWN_MEMBER)
+    async with asyncio.timeout(30):
+        while member.assignment == before or len(found) < 2:
+            found += await member.fetch(0.1)
+    assert (frozenset({0}), frozenset({0})) == (member.assignment.partitions, member.assignment.fresh)
+    assert member.assignment.generation > before.generation + 5
+    assert [b"0", b"0"] == [record.value for record in found]
+    assert 0 == member.lost
 
 
 async def test_a_record_that_no_broker_takes_is_refused_before_it_is_sent(log: KafkaLog) -> None:

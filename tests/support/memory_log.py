@@ -100,6 +100,10 @@ class MemoryLog:
         self._groups[topic.name, group].changed()
         self._wake()
 
+    def group(self, topic: Topic, group: str) -> "_Group":
+        """The members of a group: one may be put out and let in again."""
+        return self._groups[topic.name, group]
+
     async def describe(self, topic: Topic) -> TopicState | None:
         if topic.name not in self.records:
             return None
@@ -204,8 +208,10 @@ class _Member(_Reader):
     def _assign(self) -> None:
         partitions = self._log.partitions(self._topic)
         mine = self._group.share(self, len(partitions))
-        fresh = mine - self._next.keys()
-        self._next = {number: offset for number, offset in self._next.items() if number in mine}
+        owners = self._group.owners
+        fresh = {number for number in mine if owners.get(number) is not self or number not in self._next}
+        owners.update(dict.fromkeys(mine, self))
+        self._next = {number: offset for number, offset in self._next.items() if number in mine - fresh}
         self.seek(fresh, self._log.now_ms())
         ends = {number: len(partitions[number]) for number in fresh}
         self.assignment = Assignment(self._group.generation, frozenset(mine), frozenset(fresh), ends)
@@ -220,6 +226,7 @@ class _Member(_Reader):
 class _Group:
     members: list[_Member] = field(default_factory=list)
     generation: int = 0
+    owners: dict[int, _Member] = field(default_factory=dict)  # who had a partition last
 
     def join(self, member: _Member) -> None:
         self.members.append(member)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import orjson
@@ -11,15 +11,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from liqwatch.aggregator import publisher
-from liqwatch.aggregator.service import AggregatorService
+from liqwatch.aggregator.service import AggregatorService, ClockWentBack
 from liqwatch.clock import Clock
-from liqwatch.eventlog import Entry, Record, TopicMissing
+from liqwatch.eventlog import Entry, LogError, Record, TopicMissing
 from liqwatch.events import Bar
 from liqwatch.metrics import AggregatorMetrics, ServiceMetrics
 from liqwatch.settings import AggregatorSettings, window_name
 from liqwatch.topics import BARS, LIQUIDATIONS, TOTALS, partition_for
 from liqwatch.totals import TotalsBook
-from liqwatch.wire import Heartbeat, Liquidation, Totals, decode_totals, micros
+from liqwatch.wire import Heartbeat, Liquidation, Totals, decode_totals, encode, micros
 from tests.support import memory_log
 from tests.support.liquidations import entry, liquidation
 from tests.support.memory_log import MemoryLog
@@ -54,12 +54,12 @@ class Stage:
     def __post_init__(self) -> None:
         self.log = MemoryLog(now_ms=lambda: self.time.ms)
 
-    def service(self) -> AggregatorService:
+    def service(self, settings: AggregatorSettings = SETTINGS) -> AggregatorService:
         self.registry = CollectorRegistry()
-        metrics = AggregatorMetrics(self.registry, [window_name(span) for span in SETTINGS.windows])
+        metrics = AggregatorMetrics(self.registry, [window_name(span) for span in settings.windows])
         clock = Clock(wall=self.time)
         service_metrics = ServiceMetrics(self.registry, "aggregate")
-        return AggregatorService(self.log, SETTINGS, clock, metrics, service_metrics, group_prefix="test")
+        return AggregatorService(self.log, settings, clock, metrics, service_metrics, group_prefix="test")
 
     async def say(self, *events: Liquidation) -> None:
         await self.log.append(LIQUIDATIONS, [entry(event) for event in events])
@@ -256,7 +256,9 @@ async def test_an_id_timed_by_us_is_still_known_after_a_restart_when_its_event_h
 async def test_two_members_share_the_partitions_and_their_totals_add_up(stage: Stage) -> None:
     bases = [f"C{n}" for n in range(60)]
     async with running(stage.service()) as one:
+        first = stage.registry
         await until(stage.live)
+        await until(lambda: lags(first) == LIQUIDATIONS.partitions)
         await stage.say(*[liquidation(f"a{n}", stage.time.ms, "1", base=base) for n, base in enumerate(bases)])
         await until(lambda: stage.usd() == (60_000_000, 0))
         async with running(stage.service()) as two:
@@ -264,8 +266,116 @@ async def test_two_members_share_the_partitions_and_their_totals_add_up(stage: S
             await stage.say(*[liquidation(f"b{n}", stage.time.ms, "1", base=base) for n, base in enumerate(bases)])
             await until(lambda: stage.usd() == (120_000_000, 0))
             assert 6 == stage.metric("liqwatch_partitions_owned")
+            await until(lambda: lags(first) == 6)  # what it has let go of is not shown any more
         await stage.say(*[liquidation(f"c{n}", stage.time.ms, "1", base=base) for n, base in enumerate(bases)])
         await until(lambda: stage.usd() == (180_000_000, 0))
+
+
+def lags(registry: CollectorRegistry) -> int:
+    samples = (sample for family in registry.collect() for sample in family.samples)
+    return sum(1 for sample in samples if sample.name == "liqwatch_kafka_consumer_lag_records")
+
+
+async def test_a_member_that_was_cut_off_while_another_wrote_begins_anew(stage: Stage) -> None:
+    async with running(stage.service()):
+        await until(stage.live)
+        await stage.say(liquidation("a", stage.time.ms, "1"))
+        await until(lambda: stage.usd() == (1_000_000, 0))
+        group = stage.log._groups[LIQUIDATIONS.name, GROUP]
+        [cut_off] = group.members
+        group.members.remove(cut_off)  # without a new generation: it does not notice
+        before = group.generation
+        rival = await stage.log.member(LIQUIDATIONS, GROUP)
+        cut_off.assignment = replace(cut_off.assignment, generation=group.generation)
+        await rival.fetch(0.01)
+        assert before < rival.assignment.generation
+        beats = [beat(number, rival.assignment.generation + 1, stage.time.ms) for number in rival.assignment.partitions]
+        await stage.log.append(TOTALS, beats)
+        assert not stage.live()  # the rival has said nothing of having caught up
+        group.members.insert(0, cut_off)
+        await rival.close()
+        await until(stage.live)
+        await stage.say(liquidation("b", stage.time.ms, "2"))
+        await until(lambda: stage.usd() == (3_000_000, 0))
+
+
+def beat(number: int, generation: int, now_ms: int) -> Entry:
+    value = encode(Heartbeat(number, generation, now_ms, -1, 0, False))
+    return Entry(f"{number},heartbeat".encode(), value, now_ms, number)
+
+
+async def test_a_row_that_a_late_one_of_an_old_owner_hides_is_written_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "AGAIN_FIRST_SECONDS", 1.5)
+    async with running(stage.service()):
+        await until(stage.live)
+        await stage.say(liquidation("a", stage.time.ms, "1"))
+        await until(lambda: stage.usd("10s", "base=BTC") == (1_000_000, 0))
+        number = partition_for(b"binance:BTCUSDT", LIQUIDATIONS.partitions)
+        ours = last(stage, b",10s,base=BTC")
+        await stage.log.append(TOTALS, [Entry(f"{number},10s,base=BTC".encode(), None, stage.time.ms, number)])
+        assert None is last(stage, b",10s,base=BTC")
+        await until(lambda: last(stage, b",10s,base=BTC") == ours)
+        written = len(rows_of(stage, b",10s,base=BTC"))
+        await asyncio.sleep(1.2)
+        assert written == len(rows_of(stage, b",10s,base=BTC")), "once, not with every tick"
+
+
+def rows_of(stage: Stage, suffix: bytes) -> list[Record]:
+    return [record for record in stage.log.all(TOTALS) if record.key.endswith(suffix)]
+
+
+async def test_what_is_no_row_of_totals_is_counted_and_does_not_stop_a_start(stage: Stage) -> None:
+    strange = [(b"junk", None), (b"\xff", b"{"), (b"3,5m", None), (b"3,heartbeat", None), (b"3,5m,all", b"[]")]
+    await stage.log.append(TOTALS, [Entry(key, value, stage.time.ms, 3) for key, value in strange])
+    service = stage.service()
+    assert [] != service.unready()
+    async with running(service):
+        await until(lambda: service.unready() == [])
+    assert 4 == stage.metric("liqwatch_records_unreadable_total")
+
+
+async def test_a_history_that_may_not_be_read_ends_it_with_the_remedy(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise LogError("this user may not read; grant it the right")
+
+    monkeypatch.setattr(stage.log, "reader", refused)
+    with pytest.raises(LogError, match="grant it the right"):
+        async with asyncio.timeout(PATIENCE):
+            await stage.service().run(asyncio.Event())
+
+
+@pytest.mark.usefixtures("quick_burial")
+async def test_a_window_that_was_taken_out_of_the_settings_is_buried(stage: Stage) -> None:
+    async with running(stage.service()):
+        await until(stage.live)
+        await stage.say(liquidation("a", stage.time.ms, "1"))
+        await until(lambda: stage.usd("10s") == (1_000_000, 0))
+    async with running(stage.service(AggregatorSettings(windows=SETTINGS.windows[1:]))):
+        await until(stage.live)
+        await until(lambda: last(stage, b",10s,all") is None)
+    assert (1_000_000, 0) == stage.usd("5m")
+
+
+async def test_a_clock_that_jumped_ahead_and_came_back_has_the_totals_rebuilt(stage: Stage) -> None:
+    running_on = asyncio.create_task(stage.service().run(asyncio.Event()))
+    await until(stage.live)
+    await stage.say(liquidation("a", stage.time.ms, "1"))
+    await until(lambda: stage.usd() == (1_000_000, 0))
+    stage.time.seconds += 3_600
+    await until(lambda: stage.usd() == (0, 0))
+    stage.time.seconds -= 3_600
+    with pytest.raises(ClockWentBack, match="the clock went back by 3600 s"):
+        async with asyncio.timeout(PATIENCE):
+            await running_on
+    async with running(stage.service()):
+        await until(lambda: stage.usd() == (1_000_000, 0))
+        stage.time.seconds -= 59
+        beats = len(rows_of(stage, b"heartbeat"))
+        await until(lambda: len(rows_of(stage, b"heartbeat")) > beats)
 
 
 async def test_a_lost_partition_is_not_written_any_more(stage: Stage) -> None:

@@ -18,6 +18,7 @@ class Gauges:
         self._windows = windows
         self._metrics = metrics
         self._venues: dict[str, None] = {}
+        self._lags: set[int] = set()  # partitions whose lag is shown
 
     def show(self, held: Iterable[Owned]) -> None:
         """Sets the gauges to what the window holds now."""
@@ -37,5 +38,8 @@ class Gauges:
                         self._metrics.window_events.labels(name, side).set(sum(part.events for part in parts))
         self._metrics.owned.set(len(held))
         self._metrics.rebuilding.set(len(held) - len(live))
+        for number in self._lags.difference(owned.number for owned in held):
+            self._metrics.lag.remove(str(number))  # its owner shows it now
+        self._lags = {owned.number for owned in held}
         for owned in held:
             self._metrics.lag.labels(str(owned.number)).set(owned.behind)

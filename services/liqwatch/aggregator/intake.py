@@ -41,12 +41,15 @@ class Intake:
         self._wake = wake
         self._lost = 0
         self._histories: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None  # of one of them
         self.assignment: Assignment = NOTHING_ASSIGNED
         self.owned: dict[int, Owned] = {}
         self.received_ms: list[int] = []  # of the events that the next flush publishes
 
     async def take(self, member: Member) -> None:
-        """Fetches once, and takes in what came. Raises `LogUnavailable`."""
+        """Fetches once, and takes in what came. Raises `LogError`, also the one that reading the history met."""
+        if self._failure is not None:
+            raise self._failure
         records = await member.fetch(_FETCH_SECONDS)
         if member.assignment is not self.assignment:
             self.follow(member.assignment)
@@ -81,7 +84,7 @@ class Intake:
         if fresh:
             task = asyncio.create_task(self._read_history(fresh, assignment.generation))
             self._histories.add(task)
-            task.add_done_callback(self._histories.discard)
+            task.add_done_callback(self._history_ended)
 
     def count(self, records: Sequence[Record]) -> None:
         """Adds records to the window, each counted as what it was."""
@@ -117,9 +120,7 @@ class Intake:
         self._metrics.duplicates.inc(duplicates)
         self._metrics.late.inc(late)
         self._metrics.future.inc(future)
-        if unreadable:
-            self._metrics.unreadable.inc(unreadable)
-            structlog.get_logger("aggregator").warning("records of the log cannot be read", records=unreadable)
+        self._count_unreadable(unreadable)
         if counted and any(owned.stage is not _REBUILDING for owned in owned_by.values()):
             self._wake()
 
@@ -137,9 +138,20 @@ class Intake:
                 break
             except LogUnavailable:
                 await asyncio.sleep(backoff.next())
+        self._count_unreadable(sum(one.unreadable for one in found.values()))
         for owned in fresh:
             owned.inherit(found[owned.number], group_generation)
             self._if_caught_up(owned)
+
+    def _history_ended(self, task: asyncio.Task[None]) -> None:
+        self._histories.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+
+    def _count_unreadable(self, records: int) -> None:
+        if records:
+            self._metrics.unreadable.inc(records)
+            structlog.get_logger("aggregator").warning("records of the log cannot be read", records=records)
 
     def _if_caught_up(self, owned: Owned) -> None:
         if owned.stage is Stage.REBUILDING and owned.reached and owned.generation is not None:

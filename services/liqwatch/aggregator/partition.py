@@ -26,6 +26,7 @@ class Predecessor:
     generation: int = 0
     rows: set[Row] = field(default_factory=set)
     beat: Heartbeat | None = None
+    unreadable: int = 0  # records of `totals` that are none
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +44,8 @@ class Owned:
     published: set[Row] = field(default_factory=set)  # what readers of `totals` find there, not buried
     zero_since: dict[Row, float] = field(default_factory=dict)  # published as zero, to be buried
     initial: deque[Row] = field(default_factory=deque)
+    again: deque[Row] = field(default_factory=deque)  # rows to be written once more
+    again_at: float | None = None  # when their next round begins
     minutes: dict[int, int] = field(default_factory=dict)  # with events not in a bar yet -> their last offset
     ends: deque[int] = field(default_factory=lambda: deque(maxlen=_BEHIND_TICKS))
 

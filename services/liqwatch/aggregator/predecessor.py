@@ -30,12 +30,16 @@ async def predecessors(log: Log, partitions: Iterable[int]) -> dict[int, Predece
 
 def _learn(predecessor: Predecessor, key: bytes, value: bytes | None) -> None:
     if value is None:
-        _, window, *scope = key.decode(errors="replace").split(",", 2)
-        predecessor.rows.discard((window, "".join(scope)))
+        _, *row = key.decode(errors="replace").split(",", 2)
+        if len(row) == 2:
+            predecessor.rows.discard((row[0], row[1]))
+        elif row != ["heartbeat"]:
+            predecessor.unreadable += 1
         return
     try:
         message = decode_totals(value)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ValueError):
+        predecessor.unreadable += 1
         return
     predecessor.generation = max(predecessor.generation, message.generation)
     if isinstance(message, Heartbeat):

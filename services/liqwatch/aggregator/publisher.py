@@ -21,6 +21,9 @@ _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
 _CHUNK = 250  # rows an append: between two of them whatever is urgent goes first
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
 _MOST_AT_ONCE = 300  # rows of a flush, besides those of `all`
+AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
+AGAIN_EVERY_SECONDS = 600.0
+_AGAIN_A_TICK = 200
 
 
 class Publisher:
@@ -99,6 +102,7 @@ class Publisher:
         as_of_ms = self._window.now_ms
         offsets = {number: owned.offset for number, owned in self._intake.owned.items()}
         await self.flush()
+        self._write_again()
         pending = list(self._later)
         for chunk in _chunks(pending):
             await self._write(chunk)
@@ -131,6 +135,25 @@ class Publisher:
         for partition, scope, name in changed.expired:
             if partition in told:
                 self._later[partition, (name, scope)] = None
+
+    def _write_again(self) -> None:
+        """Now and then every row once more, a few a second.
+
+        What a former owner still had in flight may come to lie behind ours under the same key. Compaction keeps the
+        last of a key: who reads later would miss our row until it changes.
+        """
+        now, left = time.monotonic(), _AGAIN_A_TICK
+        for owned in self._intake.owned.values():
+            if owned.stage is not Stage.LIVE:
+                continue
+            if owned.again_at is None:
+                owned.again_at = now + AGAIN_FIRST_SECONDS
+            if now >= owned.again_at and not owned.again:
+                owned.again.extend(owned.published - owned.zero_since.keys())
+                owned.again_at = now + AGAIN_EVERY_SECONDS
+            while owned.again and left:
+                left -= 1
+                self._later[owned.number, owned.again.popleft()] = None
 
     async def _write(self, keys: Iterable[tuple[int, Row]]) -> None:
         by_partition: dict[int, list[Row]] = {}
@@ -184,7 +207,7 @@ class Publisher:
             await self.flush()
 
     def _is_empty(self, owned: Owned, row: Row) -> bool:
-        return self._window.is_empty(owned.number, row[1], row[0])
+        return row[0] not in self._windows or self._window.is_empty(owned.number, row[1], row[0])
 
     def _holds(self, owned: Owned) -> bool:
         return self._intake.owned.get(owned.number) is owned

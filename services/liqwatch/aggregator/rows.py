@@ -6,7 +6,10 @@ from typing import NamedTuple
 from ..eventlog import Entry
 from ..wire import Heartbeat, LargestRecord, Liquidation, Totals, encode, usd_text
 from .partition import Owned, Row
-from .window import RollingTotals, WindowTotals
+from .window import RollingTotals, SideTotals, WindowTotals
+
+_ZERO = SideTotals(0, 0, None)
+_NOTHING = WindowTotals(_ZERO, _ZERO)
 
 
 def key(partition: int, row: Row) -> bytes:
@@ -26,7 +29,10 @@ def build(window: RollingTotals, owned: Owned, rows: Iterable[Row]) -> dict[Row,
     found = {}
     for row in rows:
         name, scope = row
-        totals = window.totals(owned.number, scope, name)
+        try:
+            totals = window.totals(owned.number, scope, name)
+        except KeyError:  # a predecessor's, of a window that the settings do not name any more
+            totals = _NOTHING
         empty = not (totals.long.events or totals.short.events)
         if not empty or (row in owned.published and row not in owned.zero_since):
             value = encode(_message(window, owned, row, totals))

@@ -19,8 +19,13 @@ from .window import RollingTotals
 
 _BARS_NEED = timedelta(minutes=5)  # how long events are kept at least: a bar is made of what is in memory
 _AHEAD = timedelta(minutes=2)  # a record may be written under a time before its event's
+_MOST_BACK_MS = 60_000  # by which the wall clock may lag the window's, which never goes back
 _STOP_SECONDS = 2.0
 _ENDS_SECONDS = 2.0
+
+
+class ClockWentBack(Exception):
+    """The windows end at a moment yet to come, and are emptier than they should be: the service is to be built anew."""
 
 
 class AggregatorService:
@@ -54,7 +59,8 @@ class AggregatorService:
         self._outages: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set. Raises `LogError` for what a retry will not mend, such as a missing topic."""
+        """Works until `stop` is set. Raises `LogError` for what a retry will not mend, such as a missing topic, and
+        `ClockWentBack` where only a new service can go on."""
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self._work.set())
         member: Member | None = None
@@ -100,6 +106,7 @@ class AggregatorService:
     async def _read(self, member: Member, stop: asyncio.Event) -> None:
         backoff = Backoff(cap=5.0)
         while not stop.is_set():
+            self._check_clock()
             try:
                 await self._intake.take(member)
             except LogUnavailable as error:
@@ -136,6 +143,11 @@ class AggregatorService:
                 await self._publisher.flush()
         except (LogUnavailable, TimeoutError):
             return  # the successor reads the log
+
+    def _check_clock(self) -> None:
+        back_ms = self._window.now_ms - self._clock.now_ms()
+        if back_ms > _MOST_BACK_MS * self._clock.speed:
+            raise ClockWentBack(f"the clock went back by {back_ms // 1000} s; the totals are rebuilt from the log")
 
     async def _wait_for_work(self, seconds: float) -> None:
         if seconds > 0:

@@ -28,6 +28,10 @@ class LogUnavailable(LogError):
     """The log cannot be reached now; the same call may work later."""
 
 
+class RecordRefused(LogError):
+    """The log will never take a record of the call, such as one too large; without it the others may be taken."""
+
+
 class TopicMissing(LogError):
     """A topic is not there; `liqwatch topics create` makes it."""
 
@@ -87,9 +91,9 @@ def since(epoch_ms: int) -> Start:
 class Assignment:
     """The partitions a member holds now.
 
-    `fresh` are those whose reading began anew with this assignment (at the member's start position); the
-    others were held before and go on where they were. `end_offsets` are the ends seen at that moment for the
-    fresh ones: at them the partition is caught up.
+    `fresh` are those whose reading began anew with this assignment (at the member's start position): not held
+    before, or had by another member meanwhile. The others go on where they were. `end_offsets` are the ends seen
+    at that moment for the fresh ones: at them the partition is caught up.
     """
 
     generation: int

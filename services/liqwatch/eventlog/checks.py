@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from ..topics import LIQUIDATIONS, Topic
+from ..topics import ALERTS, LIQUIDATIONS, Topic
 from . import Log, TopicMissing, TopicState, TopicUnfit
+
+_ALERTS_AT_LEAST = timedelta(days=30)  # an incident may be open for long without a change
 
 
 def missing(name: str) -> TopicMissing:
@@ -38,7 +40,8 @@ async def check_topics(log: Log, topics: Iterable[Topic], longest_window: timede
 
     Totals are rebuilt from `liquidations`: kept for less than two longest windows they would come out too small
     after a restart at the wrong moment, and nothing would show it. Otherwise whoever runs the broker may keep
-    records for a shorter time than the table says, down to the same limit.
+    records for a shorter time than the table says, down to the same limit; alerts down to 30 days, since an open
+    incident that is no longer there fires again after a restart.
     """
     least = 2 * longest_window
     for topic in topics:
@@ -50,7 +53,8 @@ async def check_topics(log: Log, topics: Iterable[Topic], longest_window: timede
                 f"topic {topic.name} keeps records for {state.retention}, the longest window is {longest_window} and "
                 f"needs twice that; raise its retention.ms, or shorten aggregator.windows"
             )
-        needed = None if topic.retention is None else min(topic.retention, least)
+        limit = max(least, _ALERTS_AT_LEAST) if topic.name == ALERTS.name else least
+        needed = None if topic.retention is None else min(topic.retention, limit)
         if (problem := unfit(replace(topic, retention=needed), state)) is not None:
             raise problem
 

@@ -7,7 +7,7 @@ in milliseconds, and more than any that an earlier owner left beside the partiti
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..clock import Clock
@@ -29,7 +29,7 @@ class KafkaMember:
     clock: Clock
     forget: Callable[["KafkaMember"], None] = lambda member: None
     assignment: Assignment = NOTHING_ASSIGNED
-    _adopted: frozenset[int] | None = None
+    _claims: set[int] = field(default_factory=set)  # what we wrote, or tried to, since the assignment
     _closed: bool = False
 
     async def fetch(self, timeout: float) -> Sequence[Record]:
@@ -80,15 +80,16 @@ class KafkaMember:
         self.membership.changed.clear()
         assigned = self.membership.assigned or frozenset()
         try:
-            fresh = assigned - self.assignment.partitions
+            earlier = await self.membership.last_generations(assigned)
+            fresh = self._begun_anew(assigned, earlier)
             client = await self.reader.client()
             ends = await client.ends(fresh)
             begin = self.start
             if isinstance(begin, timedelta):
                 begin = since(self.clock.now_ms() - int(begin.total_seconds() * 1000))
-            held = {p: at for p, at in self.reader.positions().items() if p in assigned}
+            held = {p: at for p, at in self.reader.positions().items() if p in assigned - fresh}
             positions = held | await client.starts(fresh, begin)
-            generation = await self._claim(positions)
+            generation = await self._claim(positions, earlier)
             if self.membership.changed.is_set():
                 return False
             await self.reader.go_to(positions)
@@ -97,16 +98,27 @@ class KafkaMember:
         except BaseException:
             self.membership.changed.set()  # still to be taken over
             raise
-        self.assignment = Assignment(generation, assigned, frozenset(fresh), ends)
+        self.assignment = Assignment(generation, assigned, fresh, ends)
+        self._claims = {generation}
         self.membership.assignor.holds, self.membership.assignor.generation = assigned, generation
         return True
 
-    async def _claim(self, positions: Mapping[int, int]) -> int:
-        earlier = await self.membership.last_generations(positions)
+    def _begun_anew(self, assigned: frozenset[int], earlier: Mapping[int, int]) -> frozenset[int]:
+        """What we did not hold, and what another member has had since: cut off, we did not see it go and come."""
+        return frozenset(
+            p for p in assigned if p not in self.assignment.partitions or earlier.get(p) not in self._claims
+        )
+
+    async def _claim(self, positions: Mapping[int, int], earlier: Mapping[int, int]) -> int:
         generation = max(self.clock.now_ms(), self.assignment.generation + 1)
         generation = max([generation, *(number + 1 for number in earlier.values())])
         if positions:
-            await self.membership.claim(positions, generation)
+            self._claims.add(generation)  # first: a claim without an answer may have been written
+            try:
+                await self.membership.claim(positions, generation)
+            except Superseded:
+                self._claims.discard(generation)
+                raise
         return generation
 
     async def _wait(self, seconds: float) -> None:
