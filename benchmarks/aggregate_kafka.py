@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.filling import fill
 from benchmarks.rebuild import PATIENCE_SECONDS, service
+from liqwatch.cli import run_loop
 from liqwatch.clock import Clock
 from liqwatch.eventlog.kafka import KafkaLog
 from liqwatch.settings import KafkaSettings
@@ -99,7 +100,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.bootstrap, options.events, options.runs))
+    result = run_loop(measure(options.bootstrap, options.events, options.runs))
     print(json.dumps(result) if options.json else result["markdown"])
 
 

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.filling import fill
 from liqwatch.aggregator.service import AggregatorService
+from liqwatch.cli import run_loop
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Log
 from liqwatch.eventlog.kafka import KafkaLog
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--bootstrap")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    result = report(options.events, asyncio.run(measure(options.events, options.bootstrap)))
+    result = report(options.events, run_loop(measure(options.events, options.bootstrap)))
     print(json.dumps(result) if options.json else result["markdown"])
 
 

@@ -19,6 +19,7 @@ from ..totals import TotalsBook
 from ..wire import Liquidation, decode_liquidation, decode_totals, micros
 
 _FETCH_SECONDS = 0.5
+_REST_SECONDS = 0.25  # a screen is looked at once a second: no need to follow every record
 _LARGE_MICROS = 100_000 * 1_000_000  # orders from $100,000 are worth a line
 _RECENT = 200
 
@@ -89,6 +90,7 @@ class Board:
                         take(record)
                     except (msgspec.MsgspecError, ValidationError, ValueError):
                         self.unreadable += 1
+                await asyncio.sleep(_REST_SECONDS)
             except LogUnavailable:
                 await asyncio.sleep(1)
             except LogClosed:
