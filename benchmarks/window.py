@@ -41,8 +41,9 @@ def made(events: int, per_day: int, skewed: bool, start_ms: int = START_MS) -> I
         coin = dice.choices(coins, cum_weights=weights)[0]
         venue, side = f"venue{dice.randrange(15)}", dice.choice(("long", "short"))
         price, quantity = f"{dice.uniform(0.1, 999):.4f}", f"{dice.expovariate(0.05):.3f}"
+        event_id = f"{venue}:{coin}USDT:{at}:{side}:{quantity}@{price}"
         yield Liquidation(
-            f"{venue}:{coin}USDT:{at}:{side}:{quantity}@{price}", venue, f"{coin}USDT", coin, "USDT", side, price, "fill",
+            event_id, venue, f"{coin}USDT", coin, "USDT", side, price, "fill",
             quantity, f"{float(price) * float(quantity):.7f}", at, at + 60, "venue", "stream", "order",
         )  # fmt: skip
 
@@ -107,7 +108,7 @@ def main() -> None:
     }  # fmt: skip
     titles = {"skewed": "coins as they trade (1/rank)", "alike": "all coins alike"}
     lines = [
-        f"Events in the window: {options.events:,}; then {options.more:,} in and as many out, median of {SLICES} slices, "
+        f"Events in the window: {options.events:,}; then {options.more:,} in and as many out, median of {SLICES}. "
         f"CPU time. To be reached: {LEAST_PER_SECOND:,} events/s, under {MOST_MIB} MiB.",
         "",
         "| | events/s, in and out | resident, MiB | at most, MiB |",

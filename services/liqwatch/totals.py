@@ -1,7 +1,7 @@
 """Adding partitions up: the readers' side of the totals topic. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .events import PartitionEvidence
 from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
@@ -45,9 +45,8 @@ def larger(one: LargestRecord | None, other: LargestRecord | None) -> LargestRec
 
 @dataclass(slots=True)
 class _Partition:
-    generation: int = -1
+    generation: int = -1  # of the last owner that has caught up
     heartbeat: Heartbeat | None = None
-    rows: dict[tuple[str, str], Totals] = field(default_factory=dict)  # (window, scope)
 
 
 class TotalsBook:
@@ -59,21 +58,29 @@ class TotalsBook:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = [_Partition() for _ in range(partitions)]
-        self._scopes: dict[tuple[str, str], dict[int, Totals]] = {}  # (window, scope) -> partition -> row
+        self._rows: dict[tuple[str, str], dict[int, Totals]] = {}  # (window, scope) -> partition -> row
+        self._single: dict[str, dict[str, None]] = {}  # window -> scopes of one dimension, in the order they came
 
     def apply(self, message: Totals | Heartbeat) -> bool:
-        """Takes a message of the topic; False if it was older than what is known."""
+        """Takes a message of the topic; False if it was older than what is known. Raises `IndexError` for a
+        partition that cannot be."""
+        if message.partition < 0:
+            raise IndexError(f"partition {message.partition}")
         partition = self._partitions[message.partition]
         if isinstance(message, Heartbeat):
             return self._beat(partition, message)
         key = (message.window, message.scope)
-        rows = self._scopes.setdefault(key, {})
-        known = rows.get(message.partition)
+        known = self._rows.get(key, {}).get(message.partition)
         if known is not None and (known.generation, known.as_of_ms) > (message.generation, message.as_of_ms):
             return False
-        if partition.heartbeat is not None and partition.generation > message.generation:
+        if partition.generation > message.generation:
             return False
-        rows[message.partition] = message
+        if message.long_count or message.short_count or message.scope == "all":
+            self._rows.setdefault(key, {})[message.partition] = message
+            if "," not in message.scope:
+                self._single.setdefault(message.window, {})[message.scope] = None
+        elif known is not None:
+            self._forget(key, message.partition)  # a zero adds nothing: scopes come and go, the book stays small
         return True
 
     def _beat(self, partition: _Partition, beat: Heartbeat) -> bool:
@@ -82,22 +89,25 @@ class TotalsBook:
             return False
         if beat.caught_up and beat.generation > partition.generation:
             partition.generation = beat.generation
-            self._forget_older(beat.partition, beat.generation)
+            for key, rows in list(self._rows.items()):
+                if beat.partition in rows and rows[beat.partition].generation < beat.generation:
+                    self._forget(key, beat.partition)
         partition.heartbeat = beat
         return True
 
-    def _forget_older(self, partition: int, generation: int) -> None:
-        for rows in self._scopes.values():
-            row = rows.get(partition)
-            if row is not None and row.generation < generation:
-                del rows[partition]
+    def _forget(self, key: tuple[str, str], partition: int) -> None:
+        rows = self._rows[key]
+        del rows[partition]
+        if not rows:
+            del self._rows[key]
+            self._single.get(key[0], {}).pop(key[1], None)
 
     def sum(self, window: str, scope: str) -> Sum:
         """All partitions added up."""
         long = short = long_count = short_count = 0
         largest_long: LargestRecord | None = None
         largest_short: LargestRecord | None = None
-        for row in self._scopes.get((window, scope), {}).values():
+        for row in self._rows.get((window, scope), {}).values():
             long += micros(row.long_usd)
             short += micros(row.short_usd)
             long_count += row.long_count
@@ -108,7 +118,7 @@ class TotalsBook:
 
     def evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
         """What each partition contributed, with the last offset of `liquidations` it contains."""
-        rows = self._scopes.get((window, scope), {})
+        rows = self._rows.get((window, scope), {})
         return tuple(
             PartitionEvidence(
                 partition=number,
@@ -123,9 +133,7 @@ class TotalsBook:
 
     def scopes(self, window: str, prefix: str) -> Iterator[str]:
         """Known scopes of a window whose text begins with `prefix` (`venue=`, `base=`), one dimension only."""
-        for known_window, scope in self._scopes:
-            if known_window == window and scope.startswith(prefix) and "," not in scope:
-                yield scope
+        return (scope for scope in self._single.get(window, ()) if scope.startswith(prefix))
 
     def stale(self, now_ms: int, limit_ms: float = STALE_AFTER_MS) -> list[int]:
         """Partitions without a caught-up heartbeat in the last 5 s: their sums neither fire nor clear.

@@ -1,0 +1,84 @@
+"""Which share of a window was watched: intervals of several collectors, gaps, losses."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liqwatch.coverage import CoverageBook, merge, subtract
+from liqwatch.events import Completeness, Coverage
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
+
+
+def moments(found: list[tuple[int, int]]) -> set[int]:
+    return {at for start, end in found for at in range(start, end)}
+
+
+def watched(name: str, from_ms: int, to_ms: int, *, venue: str = "okx", collector: str = "one", lost: bool = False,
+            completeness: Completeness = "all", still: bool = False) -> Coverage:  # fmt: skip
+    return Coverage(
+        venue=venue, collector=collector, interval_id=name, kind="lost" if lost else "watched", from_ms=from_ms,
+        to_ms=to_ms, open=still, completeness=completeness, events_lost=int(lost),
+    )  # fmt: skip
+
+
+def book(*messages: Coverage, keep_ms: int = 1_000) -> CoverageBook:
+    made = CoverageBook(keep_ms)
+    for message in messages:
+        made.apply(message)
+    return made
+
+
+@given(spans)
+def test_merged_spans_are_sorted_and_apart_and_cover_the_same(some: list[tuple[int, int]]) -> None:
+    found = merge(some)
+    assert moments(some) == moments(found)
+    assert all(start < end for start, end in found)
+    assert all(one[1] < two[0] for one, two in pairwise(found))
+
+
+@given(spans, spans)
+def test_what_is_left_is_what_is_in_no_hole(some: list[tuple[int, int]], holes: list[tuple[int, int]]) -> None:
+    assert moments(some) - moments(holes) == moments(subtract(some, holes))
+
+
+def test_the_share_is_the_watched_part_of_the_span() -> None:
+    made = book(watched("a", 100, 300), watched("b", 600, 700))
+    assert 0.3 == made.share("okx", 0, 1_000)
+    assert 1.0 == made.share("okx", 150, 250)
+    assert 0.0 == made.share("okx", 300, 600) == made.share("gate", 0, 1_000) == made.share("okx", 5, 5)
+
+
+def test_one_of_two_collectors_is_enough() -> None:
+    made = book(watched("a", 0, 600), watched("b", 400, 1_000, collector="two"))
+    assert 1.0 == made.share("okx", 0, 1_000)
+
+
+def test_a_loss_is_a_hole_for_the_collector_that_lost_and_no_other() -> None:
+    made = book(watched("a", 0, 1_000), watched("x", 200, 500, lost=True))
+    assert [(0, 200), (500, 1_000)] == made.watched("okx")
+    made.apply(watched("b", 300, 400, collector="two"))
+    assert [(0, 200), (300, 400), (500, 1_000)] == made.watched("okx")
+
+
+def test_an_interval_grows_and_its_end_has_the_last_word() -> None:
+    made = book(watched("a", 0, 100, still=True), watched("a", 0, 300, still=True), watched("a", 0, 200, still=True))
+    assert [(0, 300)] == made.watched("okx")
+    made.apply(watched("a", 0, 250))
+    assert [(0, 250)] == made.watched("okx")
+    made.apply(watched("a", 0, 400, still=True))
+    assert [(0, 250)] == made.watched("okx")
+
+
+def test_every_venue_is_named_with_how_complete_its_feed_is() -> None:
+    made = book(watched("b", 0, 500, venue="okx", completeness="sampled"), watched("a", 0, 1_000, venue="gate"))
+    assert [("gate", "all", 1.0), ("okx", "sampled", 0.5)] == [
+        (row.venue, row.completeness, row.share) for row in made.shares(0, 1_000)
+    ]
+
+
+def test_what_no_window_asks_for_any_more_is_forgotten() -> None:
+    made = book(watched("a", 0, 100), watched("b", 100, 2_000), keep_ms=1_000)
+    made.forget(1_100)
+    assert [(100, 2_000)] == made.watched("okx")
