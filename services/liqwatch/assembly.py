@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import zlib
@@ -14,7 +15,7 @@ import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from . import configuration, topics, venues
+from . import configuration, logs, topics, venues
 from .aggregator.service import AggregatorService
 from .alerter.service import AlerterService
 from .clock import Clock
@@ -66,6 +67,7 @@ class Surroundings:
     service_metrics: ServiceMetrics
     http: aiohttp.ClientSession
     emit: Callable[[str], None]
+    latest: Callable[[], Settings]  # with the rules and targets of the last reload
 
 
 def enabled_venues(settings: Settings) -> dict[str, Venue]:
@@ -82,10 +84,7 @@ def build_log(settings: Settings, clock: Clock, *, read_only: bool = False) -> L
     """The log that the settings name; not yet open."""
     if settings.log.backend == "kafka":
         return KafkaLog(settings.log.kafka, clock=clock)
-    path = Path(settings.log.path)
-    if not read_only:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteLog(path, clock=clock, read_only=read_only)
+    return SqliteLog(settings.log.path, clock=clock, read_only=read_only)
 
 
 def _collector(around: Surroundings) -> Part:
@@ -117,7 +116,7 @@ def _alerter(around: Surroundings) -> Part:
         "alerter",
         lambda: AlerterService(
             around.log,
-            settings,
+            around.latest(),
             around.clock,
             metrics,
             around.service_metrics,
@@ -192,21 +191,24 @@ class Process:
         """Reads the settings again and swaps rules and targets; on a mistake the old ones stay. Returns mistakes."""
         try:
             settings = configuration.read(self._config)
+            _check_windows(settings, self.settings)
         except SettingsError as error:
             self._metrics.config_reload_successful.set(0)
             log_.error("settings not reloaded, the old ones stay", mistakes=error.mistakes)
             return error.mistakes
+        logs.redact_also(list(configuration.secrets(settings)))
         waits = [
             key
             for key in type(settings).model_fields
             if key not in _RELOADABLE and getattr(settings, key) != getattr(self.settings, key)
         ]
+        self.settings = self.settings.model_copy(update={key: getattr(settings, key) for key in _RELOADABLE})
         alerter = self.part("alerter")
         if isinstance(alerter, AlerterService):
-            alerter.reload(settings)
+            alerter.reload(self.settings)
         self._metrics.config_reload_successful.set(1)
         self._metrics.config_reload_time.set_to_current_time()
-        self._metrics.config_hash.set(_hash(settings))
+        self._metrics.config_hash.set(_hash(self.settings))
         log_.info("settings reloaded", needs_restart=waits or None)
         return []
 
@@ -274,7 +276,16 @@ class Process:
         return False
 
     async def _work(self, http: aiohttp.ClientSession) -> None:
-        around = Surroundings(self.settings, self.clock, self.log, self._registry, self._metrics, http, self._emit)
+        around = Surroundings(
+            self.settings,
+            self.clock,
+            self.log,
+            self._registry,
+            self._metrics,
+            http,
+            self._emit,
+            latest=lambda: self.settings,
+        )
         self.parts = [PARTS[name](around) for name in self._wanted]
         for part in self.parts:
             part.task = asyncio.create_task(self._keep(part), name=part.name)
@@ -294,8 +305,9 @@ class Process:
         """Runs a part; a failure that a person must mend ends the process, any other builds the part anew."""
         backoff = Backoff(first=0.5, cap=30.0)
         while not part.stop.is_set():
-            part.service = part.build()
+            part.service = None
             try:
+                part.service = part.build()
                 await part.service.run(part.stop)
                 return
             except LogUnavailable as error:
@@ -310,5 +322,22 @@ class Process:
                 await asyncio.wait_for(part.stop.wait(), backoff.next())
 
 
+def _check_windows(wanted: Settings, running: Settings) -> None:
+    """A rule on a window that is not added up would never fire. Raises `SettingsError`."""
+    kept = running.aggregator.windows
+    mistakes = [
+        f"rules.{index}.window: {window_name(rule.window)} is not kept by what runs now; "
+        "a new window in aggregator.windows needs a restart"
+        for index, rule in enumerate(wanted.rules)
+        if rule.window not in kept
+    ]
+    if mistakes:
+        raise SettingsError(mistakes)
+
+
 def _hash(settings: Settings) -> int:
-    return zlib.crc32(settings.model_dump_json().encode())
+    """Of every setting, the secrets too: in the model's own JSON they all look alike."""
+    whole = hashlib.sha256(settings.model_dump_json().encode())
+    for secret in configuration.secrets(settings):
+        whole.update(hashlib.sha256(secret.encode()).digest())
+    return zlib.crc32(whole.digest())

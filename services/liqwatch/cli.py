@@ -52,13 +52,13 @@ def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
         return runner.run(work)
 
 
-def settings_or_fail(config: Path | None) -> Any:
+def settings_or_fail(config: Path | None, *, resolve_secrets: bool = True) -> Any:
     """The settings, or every mistake in them and exit 1."""
     from . import configuration
     from .settings import SettingsError
 
     try:
-        return configuration.read(config)
+        return configuration.read(config, resolve_secrets=resolve_secrets)
     except SettingsError as error:
         fail(*error.mistakes)
 
@@ -142,7 +142,7 @@ for _name, _part, _help in (
 @_CONFIG
 def demo(scenario: str, speed: float, seed: int, config: Path | None) -> None:
     """A crash day in a minute: the whole program against simulated venues, alerts on the console."""
-    settings = settings_or_fail(config)
+    settings = settings_or_fail(config, resolve_secrets=False)  # the demo tells no chat and asks no broker
     from .live import run_demo
 
     terminal = sys.stdout.isatty()
@@ -235,7 +235,7 @@ def replay(files: tuple[Path, ...], rules: Path | None, as_json: bool) -> None:
     """Recorded liquidations (JSONL, .gz too) through the real window and rules: totals, peaks, alerts."""
     from . import replay as player
 
-    settings = settings_or_fail(rules) if rules is not None else None
+    settings = settings_or_fail(rules, resolve_secrets=False) if rules is not None else None
     windows = settings.aggregator.windows if settings is not None else None
     try:
         result = player.run(files, settings.rules if settings is not None else (), windows)
@@ -270,7 +270,7 @@ def notify_test(target: str, config: Path | None) -> None:
     from .live import send_test
 
     accepted, words = run_loop(send_test(settings, target))
-    click.echo(f"{target}: {words}")
+    click.echo(words)
     sys.exit(0 if accepted else 1)
 
 

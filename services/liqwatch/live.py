@@ -27,19 +27,15 @@ _EVERYTHING = ("alerter", "aggregator", "collector")
 async def run_live(settings: Settings, config: Path | None, *, terminal: bool) -> int:
     """Everything in one process, with a status on stdout; the exit status."""
     console = Console()
-    try:
-        process = Process(
-            "run",
-            _EVERYTHING,
-            settings,
-            port=settings.http.run_port,
-            create_topics=True,
-            config=config,
-            emit=_printer(console, terminal),
-        )
-    except OSError as error:
-        Console(stderr=True).print(f"liqwatch: cannot use {settings.log.path}: {error.strerror}")
-        return 1
+    process = Process(
+        "run",
+        _EVERYTHING,
+        settings,
+        port=settings.http.run_port,
+        create_topics=True,
+        config=config,
+        emit=_printer(console, terminal),
+    )
     return await _with_status(process, console, "liqwatch", terminal=terminal, every=_LINES_EVERY)
 
 

@@ -21,6 +21,10 @@ class Redaction:
     def __init__(self, secrets: Collection[str] = ()) -> None:
         self._secrets = tuple(sorted((secret for secret in secrets if len(secret) >= 4), key=len, reverse=True))
 
+    def know(self, secrets: Collection[str]) -> None:
+        """Cuts out these as well."""
+        self._secrets = Redaction({*self._secrets, *secrets})._secrets
+
     def clean(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
@@ -63,7 +67,7 @@ def configure(settings: LoggingSettings, secrets: Collection[str] = (), *, level
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
-    handler = _Stderr()
+    handler = _Stderr(redact)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -83,11 +87,19 @@ def configure(settings: LoggingSettings, secrets: Collection[str] = (), *, level
     )
 
 
+def redact_also(secrets: Collection[str]) -> None:
+    """New secrets, after a reload; the old ones stay cut out: a message in hand may still name them."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Stderr):
+            handler.redaction.know(secrets)
+
+
 class _Stderr(logging.StreamHandler[Any]):
     """Looks stderr up at each line, so that a live screen may take its place for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, redaction: Redaction) -> None:
         super().__init__(sys.stderr)
+        self.redaction = redaction
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

@@ -5,13 +5,12 @@
 """
 
 import contextlib
-import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
     BaseModel,
@@ -24,11 +23,12 @@ from pydantic import (
     model_validator,
 )
 
+from .crosschecks import contradictions
+from .spelling import did_you_mean, parse_duration, parse_money, window_name
+
+__all__ = ["Settings", "SettingsError", "load", "parse_duration", "parse_money", "window_name"]
+
 ENVIRONMENT_PREFIX = "LIQWATCH_"
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
-_MONEY = re.compile(r"^\$?\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBTkmbt]?)$")
-_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
-_SCALE = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
@@ -38,40 +38,6 @@ class SettingsError(Exception):
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("\n".join(mistakes))
         self.mistakes = mistakes
-
-
-def parse_duration(value: object) -> timedelta:
-    """`30s`, `5m`, `24h`, `7d`, `250ms`. Raises `ValueError`."""
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('write a duration as a number and a unit, such as "30s", "5m", "24h" or "7d"')
-    return timedelta(seconds=float(Decimal(match[1]) * _SECONDS[match[2]]))
-
-
-def parse_money(value: object) -> Decimal:
-    """`"1.7B"`, `"250M"`, `"$500K"` or a plain number: USD. Raises `ValueError`."""
-    if isinstance(value, bool):
-        value = None
-    if isinstance(value, int | Decimal):
-        amount = Decimal(value)
-    elif isinstance(value, float):
-        amount = Decimal(repr(value))
-    else:
-        match = _MONEY.match(value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError('write an amount in USD such as "1.7B", "250M", "500K" or 1700000000')
-        amount = Decimal(match[1].replace("_", "")).scaleb(_SCALE[match[2].upper()])
-    if not amount.is_finite() or amount <= 0:
-        raise ValueError("an amount in USD has to be above zero")
-    return amount
-
-
-def window_name(span: timedelta) -> str:
-    """`5m`, `1h`, `24h`: how a window is called in messages and labels."""
-    seconds = int(span.total_seconds())
-    return f"{seconds // 3600}h" if seconds % 3600 == 0 else f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
@@ -169,6 +135,8 @@ class AggregatorSettings(Section):
     def _ascending(cls, windows: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
         if not windows or any(span < timedelta(seconds=1) or span > timedelta(days=3) for span in windows):
             raise ValueError("name at least one window, each from 1s to 3d")
+        if any(span.microseconds for span in windows):
+            raise ValueError("windows are whole seconds: write 90s, not 90.5s")
         if len(set(windows)) != len(windows):
             raise ValueError("a window is named twice")
         return tuple(sorted(windows))
@@ -276,29 +244,6 @@ class Settings(Section):
     targets: dict[str, TargetSettings] = Field(default_factory=lambda: {"console": TargetSettings(kind="console")})
     rules: tuple[RuleSettings, ...] = ()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Settings":
-        mistakes: list[str] = []
-        names = [rule.name for rule in self.rules]
-        windows = set(self.aggregator.windows)
-        for index, rule in enumerate(self.rules):
-            if names.index(rule.name) != index:
-                mistakes.append(f"rules.{index}.name: the name {rule.name!r} is used twice")
-            if rule.window not in windows:
-                known = ", ".join(window_name(span) for span in self.aggregator.windows)
-                mistakes.append(
-                    f"rules.{index}.window: {window_name(rule.window)} is not kept; choose one of {known}, "
-                    "or add it to aggregator.windows"
-                )
-            for target in rule.targets:
-                if target not in self.targets:
-                    mistakes.append(
-                        f"rules.{index}.targets: no target is called {target!r}{_did_you_mean(target, self.targets)}"
-                    )
-        if mistakes:
-            raise SettingsError(mistakes)
-        return self
-
 
 def load(table: Mapping[str, Any], environment: Mapping[str, str], known_venues: tuple[str, ...]) -> Settings:
     """Settings from a parsed TOML file and the environment. Raises `SettingsError` with every mistake."""
@@ -306,16 +251,12 @@ def load(table: Mapping[str, Any], environment: Mapping[str, str], known_venues:
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(merged)
-    except SettingsError as error:
-        mistakes += error.mistakes
     except ValidationError as error:
         mistakes += list(_sentences(error))
-    venues = merged.get("venues")
-    for name in venues if isinstance(venues, Mapping) else ():
-        if name not in known_venues:
-            mistakes.append(f"venues.{name}: unknown venue{_did_you_mean(name, known_venues)}")
+    # On the values as written: what contradicts another value is told beside what is wrong by itself.
+    mistakes += contradictions(merged, known_venues)
     if mistakes or settings is None:
-        raise SettingsError(mistakes)
+        raise SettingsError(list(dict.fromkeys(mistakes)))
     return settings
 
 
@@ -329,26 +270,34 @@ def _with_environment(table: Mapping[str, Any], environment: Mapping[str, str]) 
         if path == ["config"]:
             continue
         if path[0] not in Settings.model_fields or path[0] == "rules" or len(path) < 2:
-            mistakes.append(
-                f"{name} in the environment: no such setting{_did_you_mean(path[0], Settings.model_fields)}"
-            )
+            mistakes.append(f"{name} in the environment: no such setting{did_you_mean(path[0], Settings.model_fields)}")
             continue
         place = merged
         for part in path[:-1]:
-            inner = place.get(part)
-            place[part] = dict(inner) if isinstance(inner, Mapping) else {}
-            place = place[part]
-        place[path[-1]] = _from_text(environment[name])
+            key = _as_written(part, place)
+            inner = place.get(key)
+            place[key] = dict(inner) if isinstance(inner, Mapping) else {}
+            place = place[key]
+        place[_as_written(path[-1], place)] = _from_text(environment[name], _type_at(path))
     return merged, mistakes
 
 
-def _from_text(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text.startswith("["):
+def _as_written(part: str, table: Mapping[str, Any]) -> str:
+    """The key of `table` that `part` means: names of targets may have capitals, those in the environment have none."""
+    return part if part in table else next((key for key in table if key.lower() == part), part)
+
+
+def _from_text(text: str, wanted: Any) -> Any:
+    """A list where a list is wanted; the model reads the rest, so that a password may be `true` or begin with `[`."""
+    if get_origin(wanted) is tuple and text.startswith("["):
         with contextlib.suppress(ValueError):  # else it is a mistake, and the model says so
             return json.loads(text)
     return text
+
+
+def _type_at(path: Sequence[str]) -> Any:
+    model = _model_at(tuple(path[:-1]))
+    return model.model_fields[path[-1]].annotation if model is not None and path[-1] in model.model_fields else None
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
@@ -356,7 +305,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         path = ".".join(str(part) for part in mistake["loc"])
         if mistake["type"] == "extra_forbidden":
             known = _keys_at(mistake["loc"][:-1])
-            yield f"{path}: unknown key{_did_you_mean(str(mistake['loc'][-1]), known)}"
+            yield f"{path}: unknown key{did_you_mean(str(mistake['loc'][-1]), known)}"
         elif mistake["type"] == "missing":
             yield f"{path}: is missing"
         else:
@@ -364,19 +313,19 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 
 def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+    model = _model_at(path)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
     model: Any = Settings
     for part in path:
         if isinstance(part, int):
             continue
         if not isinstance(model, type) or not issubclass(model, BaseModel):
-            return []
+            return None
         if part in ("venues", "targets", "rules"):
             model = {"venues": VenueSettings, "targets": TargetSettings, "rules": RuleSettings}[part]
         elif part in model.model_fields:
             model = model.model_fields[part].annotation
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _did_you_mean(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

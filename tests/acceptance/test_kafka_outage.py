@@ -69,8 +69,9 @@ async def test_an_outage_loses_nothing_and_every_service_ends_within_ten_seconds
         for name, program in programs.items():
             started = time.monotonic()
             assert program.process.returncode is None, (name, program.stderr)
-            await program.end(signal.SIGTERM)
+            status = await program.end(signal.SIGTERM)
             assert time.monotonic() - started < 10, name
+            assert 0 == status, (name, program.stderr)
             assert "Traceback" not in program.stderr, program.stderr
 
 

@@ -61,6 +61,28 @@ def test_a_misspelt_name_in_the_environment_is_a_mistake() -> None:
     assert ["LIQWATCH_LOGG__BACKEND in the environment: no such setting; did you mean 'log'?"] == caught.value.mistakes
 
 
+def test_a_target_in_the_environment_is_the_one_of_the_file_whatever_its_capitals() -> None:
+    table = {"targets": {"Desk": {"kind": "slack", "channel": "C1"}}}
+    settings = load(table, {"LIQWATCH_TARGETS__Desk__TOKEN": "xoxb-1"}, KNOWN)
+    assert ["Desk"] == list(settings.targets)
+    token = settings.targets["Desk"].token
+    assert token is not None and "xoxb-1" == token.get_secret_value()
+
+
+@pytest.mark.parametrize("text", ["true", "False", "[1]", "[half", "123"])
+def test_a_secret_in_the_environment_is_text_whatever_it_looks_like(text: str) -> None:
+    settings = load({}, {"LIQWATCH_LOG__KAFKA__SASL_PASSWORD": text}, KNOWN)
+    password = settings.log.kafka.sasl_password
+    assert password is not None and text == password.get_secret_value()
+
+
+def test_a_switch_in_the_environment_is_true_or_false() -> None:
+    settings = load(
+        {}, {"LIQWATCH_VENUES__BINANCE__ENABLED": "False", "LIQWATCH_VENUES__BYBIT__ENABLED": "true"}, KNOWN
+    )
+    assert (False, True) == (settings.venues["binance"].enabled, settings.venues["bybit"].enabled)
+
+
 @pytest.mark.parametrize(
     ("text", "dollars"),
     [("1.7B", "1700000000"), ("$250M", "250000000"), ("500k", "500000"), ("1_000", "1000"), (1700000000, "1700000000")],
@@ -95,6 +117,11 @@ def test_a_missing_secret_file_is_named() -> None:
     assert [
         "targets.desk.token_file: cannot read /nonexistent/token: No such file or directory"
     ] == caught.value.mistakes
+
+
+def test_settings_can_be_read_without_their_secrets() -> None:
+    settings = configuration.read(ROOT / "tests/data/settings/secret_file_missing.conf", {}, resolve_secrets=False)
+    assert "/nonexistent/token" == settings.targets["desk"].token_file
 
 
 def test_a_file_that_is_not_toml_or_not_there_is_named(tmp_path: Path) -> None:
