@@ -4,6 +4,7 @@ import gzip
 import re
 import sys
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,13 +33,27 @@ class _Line(Liquidation, gc=False, frozen=True, kw_only=True):
     price_kind: PriceKind
     event_time_ms: _Time
     received_time_ms: _Time
-    timed_by: Literal["venue", "received"] = "venue"
-    source: Literal["stream", "gap-fill"] = "stream"
+    timed_by: Literal["venue", "received"]
+    source: Literal["stream", "gap-fill"]
     version: Literal[1] = 1
     unit: Literal["order", "fill"]
 
 
+class _Short(_Line, gc=False, frozen=True, kw_only=True):
+    """What the sums need; all else may be missing, and is then as here."""
+
+    quote: str = ""
+    price: str = "0"
+    price_kind: PriceKind = "fill"
+    quantity: str = "0"
+    received_time_ms: _Time = 0
+    timed_by: Literal["venue", "received"] = "venue"
+    source: Literal["stream", "gap-fill"] = "stream"
+    unit: Literal["order", "fill"] = "order"
+
+
 _decode = msgspec.json.Decoder(_Line).decode
+_decode_short = msgspec.json.Decoder(_Short).decode
 
 
 @dataclass(slots=True)
@@ -80,21 +95,24 @@ class _Rules:
         self._windows = [window_name(rule.window) for rule in rules]
         self._most: dict[tuple[int, str], int] = {}
 
-    def look(self, event: Liquidation | None, now_ms: int) -> None:
-        """Judges what `event` has changed, and all that waits for time to pass."""
-        waiting = list(self.memories)
-        if event is not None:
-            amount = micros(event.notional_usd)
-            for number, rule in enumerate(self.rules):
-                scope = _scope_of(rule, event)
-                key = (number, scope or "")
-                if scope is None or key in self.memories or rule.side not in ("both", event.side):
-                    continue
-                # Without events a total only falls: what it was, and what came since, is the most it can be.
-                most = self._most.get(key, 0) + amount
-                self._most[key] = most if most < self._firsts[number] else self._judge(key, now_ms)
-        for key in waiting:
+    def pass_time(self, now_ms: int) -> None:
+        """Judges what waits for time to pass (holds, open incidents), once the clock has moved and before an event."""
+        for key in list(self.memories):
             self._judge(key, now_ms)
+
+    def look(self, event: Liquidation, now_ms: int) -> None:
+        """Judges what `event` has changed."""
+        amount = micros(event.notional_usd)
+        for number, rule in enumerate(self.rules):
+            scope = _scope_of(rule, event)
+            if scope is None or rule.side not in ("both", event.side):
+                continue
+            key = (number, scope)
+            # Without events a total only falls: what it was, and what came since, is the most it can be.
+            most = self._most.get(key, 0) + amount
+            if most >= self._firsts[number] or key in self.memories:
+                most = self._judge(key, now_ms)
+            self._most[key] = most
 
     def _judge(self, key: tuple[int, str], now_ms: int) -> int:
         number, scope = key
@@ -128,8 +146,12 @@ def run(
 ) -> dict[str, Any]:
     """Plays the files in the order given. A line that is no Liquidation is told on stderr and left out.
 
-    The clock is the largest event time so far: neither `received_time_ms` nor the wall clock is read. Raises
-    `OSError` for a file that cannot be read.
+    A line is one if it has event_id, venue, symbol, base, side, notional_usd and event_time_ms, and nothing in it
+    is malformed; what else the contract asks for may be missing (see `_Short`).
+
+    The clock is the largest event time so far: neither `received_time_ms` nor the wall clock is read. What expires
+    is judged when the clock moves, before the event that moved it is added.
+    Raises `OSError` for a file that cannot be read.
     """
     spans = sorted(windows or AggregatorSettings().windows)
     names = [window_name(span) for span in spans]
@@ -143,15 +165,17 @@ def run(
         if event.event_time_ms > clock:
             clock = event.event_time_ms
             window.advance(clock)
+            if rules:
+                judged.pass_time(clock)
         added = window.add(event, 0, raw)
         if added is Added.COUNTED:
             _see_peaks(window, peaks[event.side], event, clock)
+            if rules:
+                judged.look(event, clock)
         elif added is Added.LATE:
             late += 1
         else:
             duplicates += 1
-        if rules:
-            judged.look(event if added is Added.COUNTED else None, clock)
     return {
         "events": events,
         "duplicates": duplicates,
@@ -200,15 +224,22 @@ def _events(paths: Iterable[Path]) -> Iterator[tuple[Liquidation, bytes | None]]
     for path in paths:
         for number, line in _lines(path):
             try:
-                event = _decode(line)
+                # The window keeps the line of a large record as it is: only if nothing in it is left to defaults.
+                event, raw = _decoded(line)
                 if not _plain_numbers(f"{event.price},{event.quantity},{event.notional_usd}"):
                     raise ValueError("price, quantity and notional_usd have to be plain decimals")
             except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
                 if line.strip():
                     print(f"{path}:{number}: not a Liquidation: {str(error)[:_SHOWN]}", file=sys.stderr)
                 continue
-            # The window keeps the line of a large record as it is: only if nothing in it is left to defaults.
-            yield event, line if b'"timed_by"' in line and b'"source"' in line else None
+            yield event, raw
+
+
+def _decoded(line: bytes) -> tuple[Liquidation, bytes | None]:
+    try:
+        return _decode(line), line
+    except msgspec.ValidationError:
+        return _decode_short(line), None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -216,7 +247,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         packed = plain_file.peek(2)[:2] == b"\x1f\x8b"
         lines = gzip.open(plain_file) if packed else plain_file
         try:
-            yield from enumerate(lines, 1)
+            yield 1, lines.readline().removeprefix(BOM_UTF8)
+            yield from enumerate(lines, 2)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise OSError(5, f"not a whole gzip file ({error})", str(path)) from None
 

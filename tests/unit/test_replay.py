@@ -150,7 +150,9 @@ def test_bad_lines_are_told_by_file_and_line_and_left_out(tmp_path: Path, capsys
         json.dumps({**row("b", T0, "1"), "price": "cheap"}),
         json.dumps({**row("b", T0, "1"), "event_time_ms": -1}),
         json.dumps({**row("b", T0, "1"), "event_time_ms": 10**18}),
-        json.dumps({k: v for k, v in row("b", T0, "1").items() if k != "unit"}),
+        json.dumps({k: v for k, v in row("b", T0, "1").items() if k != "base"}),
+        json.dumps({k: v for k, v in row("b", T0, "1").items() if k != "event_time_ms"}),
+        json.dumps({**row("b", T0, "1"), "unit": "lot"}),
         json.dumps({**row("b", T0, "1"), "version": 2}),
         "[" * 100_000,
         "\x00\xff",
@@ -170,6 +172,28 @@ def test_what_the_contract_leaves_to_defaults_may_be_missing(tmp_path: Path) -> 
     short = {k: v for k, v in row("a", T0, "1").items() if k not in ("version", "timed_by", "source")}
     result = replay.run([recorded(tmp_path / "short.jsonl", [{**short, "unknown": {"more": 1}}])], (), SPANS)
     assert row("a", T0, "1") == result["largest"]["1h"]
+
+
+def test_the_fields_of_the_arithmetic_are_enough(tmp_path: Path) -> None:
+    needed = ("event_id", "venue", "symbol", "base", "side", "notional_usd", "event_time_ms")
+    least = {key: row("a", T0, "1")[key] for key in needed}
+    hidden = {**least, "event_id": "b", "symbol": '"timed_by" "source"', "notional_usd": "5"}
+    path = tmp_path / "least.jsonl"
+    path.write_text(
+        json.dumps(least) + "\n" + '{"note": "source", "what": "timed_by", ' + json.dumps(hidden)[1:] + "\n"
+    )
+    result = replay.run([path], (), SPANS)
+    assert (2, "6.000000") == (result["events"], result["windows"]["1h"]["long"]["usd"])
+    assert ("b", "venue", "stream", "order", 1) == tuple(
+        result["largest"]["1h"][key] for key in ("event_id", "timed_by", "source", "unit", "version")
+    )
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_costs_no_event(pack: Any, tmp_path: Path) -> None:
+    path = tmp_path / "marked.jsonl"
+    path.write_bytes(pack(b"\xef\xbb\xbf" + json.dumps(row("a", T0, "1")).encode() + b"\n"))
+    assert 1 == replay.run([path], (), SPANS)["events"]
 
 
 def test_a_file_that_is_missing_or_cut_off_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -208,8 +232,18 @@ def test_a_ladder_fires_steps_up_and_clears_with_its_figures_and_times(tmp_path:
     assert [
         ("longs", "all", "fired", T0 + 1_000, "100.000000", "100"),
         ("longs", "all", "stepped_up", T0 + 3_000, "250.000000", "200"),
-        ("longs", "all", "cleared", T0 + 130_000, "2.000000", "90.0"),
+        ("longs", "all", "cleared", T0 + 130_000, "1.000000", "90.0"),
     ] == said(rows, tmp_path, ladder)
+
+
+def test_what_expires_is_judged_before_the_event_that_moves_the_clock(tmp_path: Path) -> None:
+    later = T0 + 2 * 86_400_000
+    rows = [row("a", T0, "100"), row("b", later, "150"), row("late", later - 1, "1"), row("b", later + 1, "150")]
+    assert [
+        ("longs", "all", "fired", T0, "100.000000", "100"),
+        ("longs", "all", "cleared", later, "0.000000", "90.0"),
+        ("longs", "all", "fired", later, "150.000000", "100"),
+    ] == said(rows, tmp_path, rule("longs", side="long", thresholds=(100,), clear_hold="0s"))
 
 
 def test_each_coin_and_each_venue_is_a_scope_of_its_own(tmp_path: Path) -> None:
