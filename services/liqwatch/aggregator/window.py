@@ -19,7 +19,7 @@ from .track import Journal, Track
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
 _SHARDS = 15  # less one, of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
-_SWEEPS = 8  # how often each track frees what has expired while the longest window passes
+_SWEEP_EVERY = 8  # events that expire, for each track that frees what has
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
 
@@ -101,6 +101,7 @@ class RollingTotals:
         self._asked = 0  # the second of the clock when `changed` was last called
         self._gone: set[Leaf] = set()  # whose events have left the longest window since then
         self._unswept: dict[Leaf, None] = {}  # in the order of their first expiry
+        self._to_sweep = 0
 
     @property
     def now_ms(self) -> int:
@@ -117,19 +118,23 @@ class RollingTotals:
             return
         self._second = second
         self._oldest = second - self._longest
-        for due in sorted(due for due in self._held if due <= second):
-            for held in self._held.pop(due):
-                self._enter(*held)
+        if self._held:
+            for due in sorted(due for due in self._held if due <= second):
+                for held in self._held.pop(due):
+                    self._enter(*held)
         for old in _passed(self._buckets, before - self._longest, second - self._longest):
             self._forget_ids(self._buckets[old])
         for old in _passed(self._buckets, before - self._keep, second - self._keep):
             leaves = self._buckets.pop(old)[::2]
             self._gone.update(leaves)  # type: ignore[arg-type]
             self._unswept.update(dict.fromkeys(leaves))  # type: ignore[arg-type]
-        for old in _passed(self._remembered, before - 2 * self._longest, second - 2 * self._longest):
-            for _, event_id in self._remembered.pop(old):
-                self._shard(event_id).discard(event_id)
-        self._sweep()
+            self._to_sweep += len(leaves)
+        if self._remembered:
+            for old in _passed(self._remembered, before - 2 * self._longest, second - 2 * self._longest):
+                for _, event_id in self._remembered.pop(old):
+                    self._shard(event_id).discard(event_id)
+        if self._to_sweep >= _SWEEP_EVERY:
+            self._sweep()
 
     def add(self, liquidation: Liquidation, partition: int = 0, raw: bytes | None = None) -> Added:
         """Adds an event, or says why not. Raises `ValueError`, changing nothing, for a side or an amount that
@@ -260,8 +265,9 @@ class RollingTotals:
             shards[hash(event_id) & _SHARDS].discard(event_id)
 
     def _sweep(self) -> None:
-        """Frees what has expired, a few tracks a second, so that it never takes long."""
-        for leaf in list(islice(self._unswept, 1 + len(self._unswept) * _SWEEPS // self._keep)):
+        """Frees what has expired, a track for so many events, so that it never takes long."""
+        number, self._to_sweep = divmod(self._to_sweep, _SWEEP_EVERY)
+        for leaf in list(islice(self._unswept, number)):
             del self._unswept[leaf]
             for track in (leaf, leaf.above):
                 track.forget_until(self._second - self._keep)
@@ -314,8 +320,10 @@ def _is_venue(scope: str) -> bool:
     return scope.startswith("venue=") and "," not in scope
 
 
-def _passed(kept: Mapping[int, object], after: int, until: int) -> list[int]:
+def _passed(kept: Mapping[int, object], after: int, until: int) -> Sequence[int]:
     """The seconds after `after` up to `until` that are kept, in order; cheap for a second and for a year."""
+    if until - after == 1:
+        return (until,) if until in kept else ()
     if until - after <= len(kept):
         return [second for second in range(after + 1, until + 1) if second in kept]
     return sorted(second for second in kept if after < second <= until)
