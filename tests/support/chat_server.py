@@ -52,6 +52,8 @@ class ChatServer:
     faults: list[Fault] = field(default_factory=list)
     accepted: list[Message] = field(default_factory=list)
     requests: int = 0
+    search_seconds: float = 0.0  # that a look at the history takes
+    searches: int = 0
     dead: bool = False  # every message gets status 500 without being accepted
     host: str = "127.0.0.1"
     port: int = 0
@@ -160,6 +162,8 @@ class ChatServer:
         return web.Response()
 
     async def _history(self, request: web.Request) -> web.Response:
+        self.searches += 1
+        await asyncio.sleep(self.search_seconds)
         rows = [
             {"ts": f"{number}.0", "text": message.text, "metadata": message.body.get("metadata")}
             for number, message in enumerate(self.accepted, start=1)

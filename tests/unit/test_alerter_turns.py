@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from liqwatch.alerter import turns as turns_module
 from liqwatch.alerter.turns import CLAIM_AGAIN_SECONDS, Turn, Turns
 from liqwatch.eventlog import Assignment, Entry
 from liqwatch.topics import ALERTS
@@ -53,7 +56,24 @@ def test_a_record_of_a_former_owner_is_not_current() -> None:
 def test_a_claim_of_another_ends_the_turn() -> None:
     turns = acting(1)
     turns.see_claim(b"owner:2:other", now=0)
-    assert Turn.LEARNING is turns.turn
+    assert Turn.STANDING_BY is turns.turn
+
+
+def test_an_ousted_owner_claims_again_only_after_a_fresh_assignment_and_a_while() -> None:
+    turns = acting(1)
+    turns.see_claim(b"owner:2:other", now=0)
+    assert turns.stake(9, now=CLAIM_AGAIN_SECONDS) is None
+    turns.assign(holding(2))
+    assert turns.stake(9, now=CLAIM_AGAIN_SECONDS - 1) is None
+    assert turns.stake(9, now=CLAIM_AGAIN_SECONDS) is not None
+
+
+def test_an_ousted_owner_claims_at_once_when_the_group_took_the_topic_and_gave_it_back() -> None:
+    turns = acting(1)
+    turns.see_claim(b"owner:2:other", now=0)
+    turns.assign(Assignment(2, frozenset(), frozenset(), {}))
+    turns.assign(holding(3))
+    assert turns.stake(9, now=1) is not None
 
 
 def test_a_late_claim_with_an_old_generation_changes_nothing() -> None:
@@ -121,3 +141,18 @@ async def test_a_decision_of_a_former_owner_after_the_claim_is_closed() -> None:
         await until(lambda: on.incidents()[-1].closed_ms is not None)
         assert "Closed: opened by an alerter whose turn was over." == on.incidents()[-1].steps[-1].headline
         assert 1 == len(chat.accepted)
+
+
+async def test_an_ousted_alerter_that_gets_its_turn_back_knows_what_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "CLAIM_AGAIN_SECONDS", 0.3)
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        await on.log.append(ALERTS, [Entry(b"owner:99:other", None, on.clock.now_ms())])
+        await until(lambda: one.metric("liqwatch_alerter_active") == 0)
+        await until(lambda: one.metric("liqwatch_alerter_active") == 1)
+        await on.total(1_210_000_000)
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        assert (["fired", "stepped_up"], 2) == (on.kinds(), len(chat.accepted))

@@ -179,3 +179,18 @@ async def test_no_secret_is_logged_or_recorded(kind: str) -> None:
             await until(lambda: len(on.outcomes("desk")) > 1, within=20)
         seen = repr(logs) + repr(on.incidents())
         assert "secret" not in seen and "127.0.0.1" not in seen
+
+
+async def test_a_step_told_during_a_slow_search_is_not_undone_by_its_answer() -> None:
+    fault = Fault("reset_before")
+    async with ChatServer([fault], search_seconds=0.3) as chat:
+        async with Stage([longs()], {"desk": chat.target("slack-bot", timeout="2s")}) as on:
+            await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: chat.searches == 1)
+            await on.total(1_800_000_000)
+            await chat.wait_for(2)
+            await until(lambda: [one[:2] for one in on.outcomes("desk")] == [
+                ("fired", "unknown"), ("fired", "accepted"), ("stepped_up", "accepted"),
+            ])  # fmt: skip
+            assert (["fired", "stepped_up"], 1) == (on.kinds(), chat.searches)

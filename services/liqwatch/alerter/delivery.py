@@ -121,6 +121,7 @@ class Courier:
     async def _deliver(self, delivery: Delivery) -> None:
         backoff = Backoff(first=0.25, cap=60.0)
         searches = 0
+        absent: int | None = None  # number of the attempt that surely did not arrive: looked up, not there
         while True:
             await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
             incident = self._journal.incidents.get(delivery.incident_id)
@@ -135,7 +136,9 @@ class Courier:
             if last is not None and last.outcome == "unknown":
                 if self.held(tried):
                     return
-                if self._can_search and (searches < _SEARCHES or self.settings.on_unknown == "hold"):
+                if last.number == absent:
+                    pass
+                elif self._can_search and (searches < _SEARCHES or self.settings.on_unknown == "hold"):
                     searches += 1
                     found = await self._search(incident, step, delivery, last)
                     if isinstance(found, Unknown):
@@ -144,6 +147,8 @@ class Courier:
                     if isinstance(found, Accepted):
                         self._record(delivery, step, last, found)
                         return
+                    absent = last.number
+                    continue  # the incident may have moved on during the search: read it again
                 elif not self._key_holds(tried):
                     repeat_of = next(one for one in tried if one.outcome == "unknown")
             outcome = await self._try(incident, step, delivery, last, repeat_of)

@@ -59,6 +59,7 @@ class Journal:
         self._turns = Turns()
         self._assignment: Assignment = NOTHING_ASSIGNED
         self._position = 0
+        self._ousted = False  # by a claim: what was read before is gone, and has to be read again
         self._claim: bytes | None = None
         self._dirty: dict[str, Waiting] = {}
         self._in_hand = False
@@ -149,10 +150,13 @@ class Journal:
                 backoff.reset()
                 self._see(True)
                 self._read(member, records)
+                if self._ousted:
+                    leaving, member = member, None
+                    await _close(leaving)
+                    self._ousted, self._position, self._assignment = False, 0, NOTHING_ASSIGNED
         finally:
             if member is not None:
-                with contextlib.suppress(Exception):
-                    await asyncio.wait_for(member.close(), 0.5)
+                await _close(member)
 
     async def write(self) -> None:
         """Appends what `put` brings until cancelled; one append for all that came meanwhile."""
@@ -208,7 +212,9 @@ class Journal:
                 self.incidents.clear()
         for record in records:
             if record.value is None:
+                was_acting = self.acting
                 self._change(partial(self._turns.see_claim, record.key, now))
+                self._ousted |= was_acting and not self.acting
             else:
                 self._take(record.value, record.offset)
         self._position = member.positions().get(0, self._position)
@@ -273,6 +279,11 @@ class Journal:
                 log_.info("the log is back")
             else:
                 log_.warning("the log cannot be reached, retrying", reason=reason)
+
+
+async def _close(member: Member) -> None:
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(member.close(), 0.5)
 
 
 def _future() -> "asyncio.Future[int]":

@@ -41,12 +41,12 @@ class Turns:
         """The group has shared its partition out anew."""
         self._assigned = assignment.generation
         if 0 not in assignment.partitions:
+            self._not_before = 0.0  # the group has spoken: what it gives us next is ours
             self._lose("another alerter holds the topic", Turn.STANDING_BY)
         elif 0 in assignment.fresh:
             self._lose("the topic was assigned anew", Turn.LEARNING)
             self._end = assignment.end_offsets.get(0, 0)
             self._highest = 0
-            self._not_before = 0.0
 
     def is_current(self, generation: int) -> bool:
         """False for a record of a former owner. Call it for each incident read while learning."""
@@ -70,7 +70,10 @@ class Turns:
                 # Not valid: somebody else came first. Read on, and claim with a higher number.
                 self.turn = Turn.ACTING if valid else Turn.LEARNING
         elif valid and self.turn in (Turn.ACTING, Turn.CLAIMING):
-            self._lose("another alerter claimed the topic", Turn.LEARNING)
+            # What was known while acting has been let go: an owner that was ousted learns anew, from the start of the
+            # topic, and so waits for a fresh assignment. One that was only claiming has read everything and reads on.
+            next_turn = Turn.STANDING_BY if self.turn is Turn.ACTING else Turn.LEARNING
+            self._lose("another alerter claimed the topic", next_turn)
             self._not_before = now + CLAIM_AGAIN_SECONDS
 
     def stake(self, position: int, now: float) -> bytes | None:
