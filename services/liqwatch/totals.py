@@ -83,6 +83,15 @@ class TotalsBook:
             self._forget(key, message.partition)  # a zero adds nothing: scopes come and go, the book stays small
         return True
 
+    def bury(self, key: bytes) -> tuple[str, str] | None:
+        """Takes a tombstone of the topic, `partition,window,scope`: the row is zero, and whoever was away may have
+        missed the zero. Returns the window and scope that changed, if any did; raises `ValueError` for an odd key."""
+        number, window, scope = key.decode().split(",", 2)
+        if int(number) not in self._rows.get((window, scope), {}):
+            return None
+        self._forget((window, scope), int(number))
+        return window, scope
+
     def _beat(self, partition: _Partition, beat: Heartbeat) -> bool:
         known = partition.heartbeat
         if known is not None and (known.generation, known.as_of_ms) > (beat.generation, beat.as_of_ms):

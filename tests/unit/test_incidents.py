@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from liqwatch.alerter.incidents import (
     KEPT_REMINDERS,
     KEPT_UNKNOWN,
+    MOST_REMINDERS,
     Delivery,
     View,
     close_unannounced,
@@ -167,4 +168,13 @@ def test_months_of_reminders_do_not_grow_the_record() -> None:
         for target in TARGETS:
             incident = with_attempt(incident, incident.steps[-1].at_ms, attempt(1, "accepted", target))
     assert 1 + KEPT_REMINDERS + 1 == len(incident.steps)
+    assert "fired" == incident.steps[0].kind
+
+
+def test_reminders_that_a_target_refuses_or_never_gets_do_not_grow_the_record_either() -> None:
+    incident = fired()
+    for hour in range(1, 400):
+        incident = told(incident, "reminded", 1000, 1100, 5000 + hour * 3_600_000)
+        incident = with_attempt(incident, incident.steps[-1].at_ms, attempt(1, "refused", TARGETS[0]))
+    assert 1 + MOST_REMINDERS + 1 >= len(incident.steps)
     assert "fired" == incident.steps[0].kind

@@ -108,3 +108,13 @@ def test_the_sum_is_as_fresh_as_its_oldest_partition() -> None:
 def test_a_partition_that_cannot_be_is_refused(partition: int) -> None:
     with pytest.raises(IndexError):
         TotalsBook(3).apply(msgspec.structs.replace(beat(0), partition=partition))
+
+
+def test_a_tombstone_takes_the_row_from_a_reader_that_missed_the_zero() -> None:
+    known = book(row(0, "120"), row(1, "5"))
+    window = row(0, "120").window
+    assert (window, "all") == known.bury(f"0,{window},all".encode())
+    assert Sum(long=5_000_000, long_count=1) == known.sum(window, "all")
+    assert known.bury(f"0,{window},all".encode()) is None
+    with pytest.raises(ValueError, match="unpack"):
+        known.bury(b"junk")

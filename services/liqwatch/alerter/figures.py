@@ -44,6 +44,13 @@ class Figures:
             self._touched.update(self._sums)
             self._sums.clear()
 
+    def take_tombstone(self, key: bytes) -> None:
+        """A tombstone of the totals topic. Raises `ValueError`."""
+        pair = self._totals.bury(key)
+        if pair is not None:
+            self._sums.pop(pair, None)
+            self._touched.add(pair)
+
     def take_coverage(self, value: bytes) -> None:
         """A record of the coverage topic. Raises `pydantic.ValidationError`."""
         self._coverage.apply(Coverage.model_validate_json(value))

@@ -29,6 +29,7 @@ class Following:
     take: Callable[[bytes], None]
     then: Callable[[], None]
     lost: Counter
+    bury: Callable[[bytes], None] | None = None  # takes the key of a tombstone
     unreadable: int = 0
 
     async def run(self) -> None:
@@ -59,10 +60,11 @@ class Following:
                     await asyncio.wait_for(reader.close(), 0.5)
 
     def _take(self, record: Record) -> None:
-        if record.value is None:
-            return  # zero came before it
         try:
-            self.take(record.value)
+            if record.value is not None:
+                self.take(record.value)
+            elif self.bury is not None and record.key.count(b",") >= 2:
+                self.bury(record.key)
         except (msgspec.DecodeError, ValidationError, ValueError, IndexError):
             self.unreadable += 1
             if self.unreadable in (1, 10, 100) or self.unreadable % 1000 == 0:

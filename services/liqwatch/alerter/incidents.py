@@ -13,6 +13,7 @@ from ..wire import micros, usd_text
 from .rules import Memory, Verdict
 from .text import Amount, Snapshot, compose
 
+MOST_REMINDERS = 60  # however a target fares: so many newer ones say the same, and a record has to fit into the log
 KEPT_REMINDERS = 24  # older ones that were delivered leave the record; the log still has them until compaction
 KEPT_UNKNOWN = 10  # attempts of one delivery, beside the first
 
@@ -258,13 +259,14 @@ def _step(
 
 def _without_old_reminders(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     reminders = [step for step in steps if step.kind == "reminded"]
-    old = {step.at_ms for step in reminders[:-KEPT_REMINDERS] if all(_is_told(step, target) for target in step.targets)}
+    old = {step.at_ms for step in reminders[:-KEPT_REMINDERS] if all(_is_over(step, target) for target in step.targets)}
+    old |= {step.at_ms for step in reminders[:-MOST_REMINDERS]}
     return tuple(step for step in steps if step.at_ms not in old)
 
 
-def _is_told(step: Step, target: str) -> bool:
+def _is_over(step: Step, target: str) -> bool:
     tried = attempts(step, target, None)
-    return bool(tried) and tried[-1].outcome == "accepted"
+    return bool(tried) and tried[-1].outcome in ("accepted", "refused")
 
 
 def _largest(record: WireLargest | None) -> LargestRecord | None:

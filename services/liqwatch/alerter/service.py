@@ -87,7 +87,7 @@ class AlerterService:
             for name, work in (
                 ("journal reader", self._journal.follow()),
                 ("journal writer", self._journal.write()),
-                ("totals", self._following(TOTALS, lambda: EARLIEST, self._figures.take_totals, self._on_totals)),
+                ("totals", self._follow_totals()),
                 ("coverage", self._following(COVERAGE, self._coverage_start, self._figures.take_coverage)),
                 ("tick", self._every_second()),
             )
@@ -142,8 +142,14 @@ class AlerterService:
         start: Callable[[], Start],
         take: Callable[[bytes], None],
         then: Callable[[], None] = lambda: None,
+        bury: Callable[[bytes], None] | None = None,
     ) -> Coroutine[Any, Any, None]:
-        return Following(self._log, topic, start, take, then, self._service_metrics.offset_gap).run()
+        lost = self._service_metrics.offset_gap
+        return Following(self._log, topic, start, take, then, lost, bury).run()
+
+    def _follow_totals(self) -> Coroutine[Any, Any, None]:
+        figures = self._figures
+        return self._following(TOTALS, lambda: EARLIEST, figures.take_totals, self._on_totals, figures.take_tombstone)
 
     def _coverage_start(self) -> Start:
         return since(self._clock.now_ms() - 2 * int(self._longest.total_seconds() * 1000))

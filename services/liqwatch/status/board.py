@@ -103,8 +103,12 @@ class Board:
 
     def _on_totals(self, record: Record) -> None:
         # Rows of coins and venues are nearly all of the topic and not shown: not worth decoding.
-        if record.value is not None and record.key.endswith((b",all", b",heartbeat")):
+        if not record.key.endswith((b",all", b",heartbeat")):
+            return
+        if record.value is not None:
             self.totals.apply(decode_totals(record.value))
+        elif record.key.endswith(b",all"):
+            self.totals.bury(record.key)
 
     def _on_coverage(self, record: Record) -> None:
         if record.value is not None:

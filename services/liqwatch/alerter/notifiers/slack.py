@@ -1,5 +1,6 @@
 """Slack: an incoming webhook, or a bot that can look whether a message has arrived."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -36,6 +37,7 @@ HEADER_LIMIT = 150
 SECTION_LIMIT = 3000
 TEXT_LIMIT = 3000
 EVENT_TYPE = "liqwatch_alert"
+_WORD = re.compile(r"[a-z_]{1,40}")
 _RATE = Rate(burst=4, every=timedelta(seconds=1))  # "1 per second per channel, short bursts"
 _LIMITED = ("ratelimited", "rate_limited")
 # "may have partly succeeded before the error": https://docs.slack.dev/reference/methods/chat.postMessage
@@ -77,7 +79,9 @@ class SlackWebhook(Notifier):
 
     @override
     def judge(self, response: Response) -> Outcome:
-        return by_status(response, one_line(response.body.decode(errors="replace")))
+        # Slack answers with a word such as `no_service`. Anything else may repeat the address, which is a secret.
+        word = response.body.decode(errors="replace").strip()
+        return by_status(response, word if _WORD.fullmatch(word) else "")
 
 
 @dataclass(frozen=True, slots=True)
