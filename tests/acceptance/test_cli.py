@@ -115,7 +115,7 @@ def test_check_config_says_each_rule_as_a_sentence() -> None:
 def test_notify_test_says_what_became_of_the_message(tmp_path: Path) -> None:
     done = liqwatch("notify-test", "console", cwd=tmp_path)
     assert 0 == done.returncode, done.stderr
-    assert "accepted" in done.stdout
+    assert "console: accepted" == done.stdout.splitlines()[-1]
     assert 2 == liqwatch("notify-test", "nobody", cwd=tmp_path).returncode
 
 
@@ -125,6 +125,28 @@ def test_topics_are_created_and_listed_on_the_embedded_log(tmp_path: Path) -> No
     assert 8 == done.stdout.count(": created")
     assert 8 == liqwatch("topics", "create", cwd=tmp_path).stdout.count(": is there")
     assert "liqwatch.liquidations.v1" in liqwatch("topics", "list", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", [("topics", "create"), ("aggregate",), ("run",)])
+def test_an_unusable_path_of_the_log_is_one_sentence(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIQWATCH_LOG__PATH", "/proc/nope/x.db")
+    for name in ("RUN", "AGGREGATE"):
+        monkeypatch.setenv(f"LIQWATCH_HTTP__{name}_PORT", "0")
+    done = liqwatch(*command, cwd=tmp_path)
+    assert 1 == done.returncode
+    assert "/proc/nope/x.db: cannot be" in done.stderr and "Traceback" not in done.stderr + done.stdout
+
+
+def test_replay_needs_no_secret_of_the_settings_that_hold_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "day.jsonl").write_text(json.dumps(event(1, "600")))
+    (tmp_path / "rules.toml").write_text(
+        '[targets.desk]\nkind = "slack"\nchannel = "C1"\ntoken_file = "/nonexistent/token"\n'
+    )
+    done = liqwatch("replay", str(tmp_path / "day.jsonl"), "--rules", str(tmp_path / "rules.toml"), "--json")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 1 == liqwatch("check-config", str(tmp_path / "rules.toml")).returncode
 
 
 def test_the_committed_schemas_are_in_step() -> None:
