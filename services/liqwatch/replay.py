@@ -69,9 +69,9 @@ class _Peak:
     exact: int = -1
 
 
-def _see_peaks(window: RollingTotals, peaks: Sequence[_Peak], event: Liquidation, clock: int) -> None:
-    """Looks at the totals after an event."""
-    amount, second, now = micros(event.notional_usd), event.event_time_ms // 1000, clock // 1000
+def _see_peaks(window: RollingTotals, peaks: Sequence[_Peak], event: Liquidation, amount: int, clock: int) -> None:
+    """Looks at the totals after an event of so many micro-dollars."""
+    second, now = event.event_time_ms // 1000, clock // 1000
     for peak in peaks:
         if second > now - peak.span:
             peak.most += amount
@@ -93,37 +93,64 @@ class _Rules:
         self.memories: dict[tuple[int, str], Memory] = {}  # by rule and scope, where there is something to know
         self._firsts = [int(rule.thresholds[0] * 1_000_000) for rule in rules]
         self._windows = [window_name(rule.window) for rule in rules]
+        self._spans = [int(rule.window.total_seconds()) for rule in rules]
         self._most: dict[tuple[int, str], int] = {}
+        self._second = 0
+        self._due: dict[tuple[int, str], int] = {}  # when the passing of time alone may make a rule speak
+        self._soonest = 0
+        self._exact: dict[tuple[int, str], int] = {}  # totals of this second of the clock: in it nothing expires
 
     def pass_time(self, now_ms: int) -> None:
         """Judges what waits for time to pass (holds, open incidents), once the clock has moved and before an event."""
+        second = now_ms // 1000
+        if second == self._second and now_ms < self._soonest:
+            return
+        if second != self._second:
+            self._second = second
+            self._exact.clear()
         for key in list(self.memories):
             self._judge(key, now_ms)
+        self._soonest = min((at for at in self._due.values() if at > now_ms), default=now_ms + 1000)
 
-    def look(self, event: Liquidation, now_ms: int) -> None:
-        """Judges what `event` has changed."""
-        amount = micros(event.notional_usd)
+    def look(self, event: Liquidation, amount: int, now_ms: int) -> None:
+        """Judges what `event` of so many micro-dollars has changed."""
+        second = event.event_time_ms // 1000
         for number, rule in enumerate(self.rules):
             scope = _scope_of(rule, event)
             if scope is None or rule.side not in ("both", event.side):
                 continue
             key = (number, scope)
+            if key in self._exact and second > self._second - self._spans[number]:
+                self._exact[key] += amount
             # Without events a total only falls: what it was, and what came since, is the most it can be.
             most = self._most.get(key, 0) + amount
             if most >= self._firsts[number] or key in self.memories:
                 most = self._judge(key, now_ms)
             self._most[key] = most
 
+    def _total(self, key: tuple[int, str]) -> int:
+        usd = self._exact.get(key)
+        if usd is None:
+            number, scope = key
+            rule = self.rules[number]
+            sides = SIDES if rule.side == "both" else (rule.side,)
+            usd = sum(self.window.usd(0, scope, side, self._windows[number]) for side in sides)
+            self._exact[key] = usd
+        return usd
+
     def _judge(self, key: tuple[int, str], now_ms: int) -> int:
         number, scope = key
         rule = self.rules[number]
-        sides = SIDES if rule.side == "both" else (rule.side,)
-        usd = sum(self.window.usd(0, scope, side, self._windows[number]) for side in sides)
-        verdict, memory = judge(rule, usd, self.memories.get(key, _NOTHING_KNOWN), now_ms)
-        if memory == _NOTHING_KNOWN:
+        usd = self._total(key)
+        known = self.memories.get(key, _NOTHING_KNOWN)
+        verdict, memory = judge(rule, usd, known, now_ms)
+        if memory is not known:
+            self._due.pop(key, None)
             self.memories.pop(key, None)
-        else:
-            self.memories[key] = memory
+            if memory != _NOTHING_KNOWN:
+                self.memories[key] = memory
+                self._due[key] = _due_ms(rule, memory, now_ms)
+                self._soonest = min(self._soonest, self._due[key])
         if verdict is not None:
             self.alerts.append(
                 {
@@ -139,6 +166,21 @@ class _Rules:
 
 
 _NOTHING_KNOWN = Memory()
+_NEVER = 1 << 62
+
+
+def _due_ms(rule: RuleSettings, memory: Memory, now_ms: int) -> int:
+    """When the first hold or reminder ends."""
+    due = [
+        since + int(span.total_seconds() * 1000)
+        for since, span in (
+            (memory.above_since_ms, rule.hold),
+            (memory.below_since_ms, rule.clear_hold),
+            (memory.told_ms if memory.told is not None else None, rule.repeat),
+        )
+        if since is not None and span is not None
+    ]
+    return min((at for at in due if at > now_ms), default=_NEVER)
 
 
 def run(
@@ -169,9 +211,10 @@ def run(
                 judged.pass_time(clock)
         added = window.add(event, 0, raw)
         if added is Added.COUNTED:
-            _see_peaks(window, peaks[event.side], event, clock)
+            amount = micros(event.notional_usd)
+            _see_peaks(window, peaks[event.side], event, amount, clock)
             if rules:
-                judged.look(event, clock)
+                judged.look(event, amount, clock)
         elif added is Added.LATE:
             late += 1
         else:
