@@ -100,10 +100,6 @@ class MemoryLog:
         self._groups[topic.name, group].changed()
         self._wake()
 
-    def group(self, topic: Topic, group: str) -> "_Group":
-        """The members of a group: one may be put out and let in again."""
-        return self._groups[topic.name, group]
-
     async def describe(self, topic: Topic) -> TopicState | None:
         if topic.name not in self.records:
             return None

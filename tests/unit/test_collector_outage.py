@@ -183,9 +183,9 @@ async def test_what_was_being_appended_when_memory_ran_full_stays_ahead_of_the_r
     class Metrics:
         log_up = Up()
 
-    link = LogLink(log, Metrics())  # type: ignore[arg-type]
+    link = LogLink(log, Metrics(), lambda *_: None)  # type: ignore[arg-type]
     spool = Spool(tmp_path / "spool", 1 << 20)
-    outflow = Outflow(link, spool, 100, lost.extend, lambda: None)
+    outflow = Outflow(link, spool, 100, lost.extend, lambda: None, lambda *_: None)
     running = asyncio.create_task(outflow.run())
     entries = [Entry(b"fake:X", b"%03d" % number, number) for number in range(160)]
     outflow.put(entries[:10])

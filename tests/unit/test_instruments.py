@@ -19,7 +19,7 @@ from liqwatch.collector.addresses import moved, proxy_for
 from liqwatch.collector.instruments import InstrumentTable
 from liqwatch.metrics import CollectorMetrics
 from liqwatch.venues.base import InstrumentList, Venue
-from tests.support.collecting import collecting, ids, rejected
+from tests.support.collecting import QUICK, collecting, ids, rejected
 from tests.support.fake_venue import FAKE, LISTING, PATH, liquidation_frame, per_symbol
 from tests.support.memory_log import MemoryLog
 from tests.support.venue_server import VenueServer
@@ -200,3 +200,18 @@ def test_a_proxy_is_for_the_world_and_not_for_this_machine(monkeypatch: pytest.M
     assert "http://proxy.example:3128" == proxy_for("wss://venue.example/stream")
     for url in ("ws://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/", "wss://inside.example/"):
         assert proxy_for(url) is None
+
+
+async def test_what_waits_for_its_symbol_when_the_collector_stops_is_rejected_and_counted(tmp_path: Path) -> None:
+    log = MemoryLog()
+    async with VenueServer() as server:
+        limits = replace(QUICK, refresh_gap=30.0)
+        async with collecting(server, log, tmp_path, limits=limits) as collector:
+            await until(lambda: collector.watched)
+            await server.say('{"liq": [{"id": "a", "symbol": "BTCUSDT"}, {"id": "b", "symbol": "NEWUSDT"}]}')
+            await until(lambda: ids(log) == ["a"])
+            assert [] == rejected(log)
+            await collector.stop()
+        assert ["a"] == ids(log)
+        assert [("unknown_symbol", "unknown symbol NEWUSDT")] == [(r["reason"], r["error"]) for r in rejected(log)]
+        assert 1 == collector.metric("liqwatch_events_rejected_total", reason="unknown_symbol")

@@ -39,37 +39,71 @@ def test_another_run_takes_up_what_was_left(tmp_path: Path) -> None:
     spool.append(records(0, 20))
     spool.close()
     again = Spool(tmp_path / "spool", 1 << 20)
-    assert Damage(0, 0) == again.open()
+    again.open()
+    assert [] == again.damage
     assert records(0, 20) == again.take(100)
     again.close()
 
 
-@pytest.mark.parametrize("cut", [1, 5, 20])
-def test_a_torn_tail_is_cut_off_and_the_rest_is_read(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize(("cut", "key"), [(1, b"fake:19"), (5, b"fake:19"), (20, b"")])  # the last reaches the key
+def test_a_torn_tail_is_cut_off_and_the_rest_is_read(tmp_path: Path, cut: int, key: bytes) -> None:
     spool = Spool(tmp_path / "spool", 1 << 20)
     spool.append(records(0, 20))
     spool.close()
     os.truncate(spool.path, spool.path.stat().st_size - cut)
     again = Spool(tmp_path / "spool", 1 << 20)
-    damage = again.open()
-    assert 0 == damage.records
-    assert damage.torn_bytes > 0
+    again.open()
+    assert [(key, 18, True)] == [(one.key, one.from_ms, one.bytes > 0) for one in again.damage]
     again.append(records(20, 22))
     assert [*records(0, 19), *records(20, 22)] == again.take(100)
     again.close()
 
 
-def test_a_damaged_record_is_skipped_and_counted(tmp_path: Path) -> None:
+def offset(number: int) -> int:
+    """Where record `number` begins."""
+    return sum(19 + len(f"fake:{n}") + n for n in range(number))
+
+
+@pytest.mark.parametrize("byte", [0, 3, 5, 19 + 3])  # length, checksum, key
+def test_a_damaged_record_costs_itself_and_the_damaged_file_is_kept(tmp_path: Path, byte: int) -> None:
     spool = Spool(tmp_path / "spool", 1 << 20)
-    spool.append(records(0, 3))
+    spool.append(records(0, 20))
     spool.close()
     data = bytearray(spool.path.read_bytes())
-    data[20] ^= 1  # inside the first record's body
+    data[offset(7) + byte] ^= 0x3F
     spool.path.write_bytes(data)
     again = Spool(tmp_path / "spool", 1 << 20)
-    assert Damage(1, 0) == again.open()
-    assert records(1, 3) == again.take(100)
+    again.open()
+    assert [(6, 8, offset(8) - offset(7))] == [(one.from_ms, one.to_ms, one.bytes) for one in again.damage]
+    assert again.aside is not None
+    assert bytes(data) == again.aside.read_bytes()
+    again.append(records(20, 22))
+    assert [*records(0, 7), *records(8, 22)] == again.take(100)
     again.close()
+
+
+def test_what_is_damaged_while_it_is_open_is_found_too(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    spool.append(records(0, 20))
+    assert records(0, 5) == spool.take(5)
+    spool.done()
+    data = bytearray(spool.path.read_bytes())
+    data[offset(7)] ^= 0x3F
+    spool.path.write_bytes(data)
+    assert [*records(5, 7), *records(8, 20)] == spool.take(100)
+    assert [b"fake:7"] == [one.key for one in spool.damage]
+    spool.close()
+
+
+def test_a_file_with_nothing_whole_is_kept_and_a_new_spool_begun(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    path.write_bytes(b"nonsense" * 1000 + bytes(3_000_000))
+    spool = Spool(path, 1 << 20)
+    spool.append(records(0, 2))
+    assert [Damage(b"", spool.damage[0].to_ms, spool.damage[0].to_ms, 3_008_000)] == spool.damage
+    assert records(0, 2) == spool.take(5)
+    assert ["spool", f"spool.damaged-{spool.damage[0].to_ms}"] == sorted(one.name for one in tmp_path.iterdir())
+    spool.close()
 
 
 def test_the_limit_holds_and_says_how_many_went_in(tmp_path: Path) -> None:

@@ -163,6 +163,21 @@ def test_an_instrument_is_read_from_the_fields_of_its_object(
     assert wanted == built(name, symbol, raw)
 
 
+def test_the_size_of_an_okx_contract_is_exact_however_many_digits_it_has() -> None:
+    raw = {"ctType": "linear", "ctValCcy": "BTC", "settleCcy": "USDT"}
+
+    found = built("okx", "BTC-USDT-SWAP", {**raw, "ctVal": "1.000000000000001", "ctMult": "1.000000000000000003"})
+    short = built("okx", "BTC-USDT-SWAP", {**raw, "ctVal": "0.010", "ctMult": "1"})
+
+    assert Decimal("1.000000000000001003000000000000003") == found.contract_size
+    assert not found.quick
+    assert short.quick
+
+
+def test_a_contract_size_is_long_though_it_rounds_to_a_short_one() -> None:
+    assert not Instrument("A", "A", "USDT", contract_size=Decimal("1.00000000000000000000000000000001")).quick
+
+
 def test_a_quote_without_a_rate_leaves_the_instrument_unpriced() -> None:
     known = built("binance", "ETHBTC", {"baseAsset": "ETH", "quoteAsset": "BTC"})
 

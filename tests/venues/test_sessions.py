@@ -177,6 +177,18 @@ def test_bybit_gives_up_when_the_last_topic_is_refused() -> None:
     assert (FrameKind.REFUSED, [], False) == (received.kind, list(received.replies), session.acknowledged)
 
 
+@pytest.mark.parametrize("why", ["error:too many requests", "error:handler not found,topic:allLiquidation.OTHER"])
+def test_bybit_leaves_open_what_a_refusal_does_not_name(why: str) -> None:
+    session = VENUES["bybit"].session(bybit_feed(), {}, [f"S{n}USDT" for n in range(TOPICS_PER_REQUEST + 1)])
+    first, second, _control = (json.loads(frame)["req_id"] for frame in session.opening_frames())
+
+    received = told(session, {"success": False, "ret_msg": why, "req_id": first, "op": "subscribe"})
+    told(session, {"success": True, "ret_msg": "", "req_id": second, "op": "subscribe"})
+
+    assert (FrameKind.REFUSED, why, []) == (received.kind, received.error, list(received.replies))
+    assert not session.acknowledged  # the socket is replaced after a while, and all is asked for again
+
+
 def test_bybit_counts_an_already_subscribed_topic_as_subscribed() -> None:
     session = opened("bybit", ["A", "B"])
 

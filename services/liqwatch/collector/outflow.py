@@ -9,6 +9,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -16,7 +17,7 @@ from ..eventlog import Entry
 from ..supervise import Outage
 from ..topics import LIQUIDATIONS, Topic
 from .link import LogLink
-from .spool import Spool, Spooled
+from .spool import Damage, Spool, Spooled
 
 _BATCH = 5000  # records of one append
 _LOOK = 0.2  # seconds between two looks at the memory while the log is slow
@@ -33,9 +34,10 @@ class Outflow:
         memory_limit: int,
         lose: Callable[[Sequence[Entry]], None],
         appended: Callable[[], None],
+        damaged: Callable[[Sequence[Damage], Path], None],
     ) -> None:
         self._link, self._spool, self._limit = link, spool, memory_limit
-        self._lose, self._appended = lose, appended
+        self._lose, self._appended, self._damaged = lose, appended, damaged
         self._queue: deque[Entry] = deque()
         self._flying: Sequence[Entry] = ()  # from memory, being appended; () while the spool is being emptied
         self._wake = asyncio.Event()
@@ -91,6 +93,7 @@ class Outflow:
     async def _empty_spool(self) -> None:
         try:
             records = await asyncio.to_thread(self._spool.take, _BATCH)
+            self._tell_damage()
             for topic, run in itertools.groupby(records, key=lambda record: record.topic):
                 await self._deliver(topic, [record.entry for record in run], from_memory=False)
             await asyncio.to_thread(self._spool.done)
@@ -156,15 +159,18 @@ class Outflow:
 
     async def _open_spool(self) -> None:
         try:
-            damage = await asyncio.to_thread(self._spool.open)
+            await asyncio.to_thread(self._spool.open)
         except OSError as error:
             self._outage.down(words(error))
             return
-        log = structlog.get_logger("collector")
-        if damage.records or damage.torn_bytes:
-            log.warning("spool damaged", skipped_records=damage.records, cut_off_bytes=damage.torn_bytes)
+        self._tell_damage()
         if self._spool.pending:
-            log.info("spool of an earlier outage found", bytes=self._spool.size)
+            structlog.get_logger("collector").info("spool of an earlier outage found", bytes=self._spool.size)
+
+    def _tell_damage(self) -> None:
+        if self._spool.damage and self._spool.aside is not None:
+            damage, self._spool.damage = self._spool.damage, []
+            self._damaged(damage, self._spool.aside)
 
 
 def words(error: OSError) -> str:

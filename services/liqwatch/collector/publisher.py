@@ -11,15 +11,15 @@ import structlog
 
 from ..clock import Clock
 from ..eventlog import Entry, Log
-from ..events import Completeness, Coverage, RejectedFrame
+from ..events import Completeness, Coverage, Reason, RejectedFrame
 from ..metrics import CollectorMetrics, ServiceMetrics
 from ..settings import CollectorSettings
-from ..topics import COVERAGE, REJECTED_FRAMES
+from ..topics import COVERAGE, LIQUIDATIONS, MAX_FRAME_BYTES, REJECTED_FRAMES, Topic
 from ..wire import Liquidation, encode
 from .lane import Lane
 from .link import LogLink
 from .outflow import Outflow
-from .spool import Spool, Spooled
+from .spool import Damage, Spool, Spooled
 
 _MOST_REJECTED = 1000  # messages waiting; the metric counts those beyond as well
 _MOST_INTERVALS = 10_000
@@ -48,9 +48,11 @@ class Publisher:
         self._collector, self._completeness = settings.collector, completeness
         self._clock, self._metrics = clock, metrics
         self._log = structlog.get_logger("collector")
-        self._link = LogLink(log, service_metrics)
+        self._link = LogLink(log, service_metrics, self._refuse)
         self._spool = Spool(Path(settings.spool_path), settings.spool_limit_mib << 20)
-        self._outflow = Outflow(self._link, self._spool, settings.memory_limit_events, self._lose, self._tell_losses)
+        self._outflow = Outflow(
+            self._link, self._spool, settings.memory_limit_events, self._lose, self._tell_losses, self._tell_damage
+        )
         self._coverage = Lane(self._link, COVERAGE, _MOST_INTERVALS, lambda: self._once("coverage messages dropped"))
         self._rejected = Lane(
             self._link, REJECTED_FRAMES, _MOST_REJECTED, lambda: self._once("rejected frames not kept, only counted")
@@ -139,6 +141,44 @@ class Publisher:
             self._metrics.lost.labels(venue).inc()
         self._once("events are being lost: memory and spool are full", remedy="bring the log back")
 
+    def _refuse(self, topic: Topic, entry: Entry, why: str) -> None:
+        """The log will never take this: an event goes where it can be looked at, and all else goes on."""
+        venue = entry.key.partition(b":")[0].decode(errors="replace")
+        self._log.error("the log refuses a record for good", topic=topic.name, venue=venue, reason=why[:300])
+        if topic is not LIQUIDATIONS:
+            return
+        self._metrics.rejected.labels(venue, Reason.MALFORMED.value).inc()
+        value = entry.value or b""
+        self.rejected(
+            RejectedFrame(
+                venue=venue,
+                feed="",
+                collector=self._collector,
+                received_time_ms=self._clock.now_ms(),
+                reason=Reason.MALFORMED.value,
+                error=f"an event that the log refuses: {why}"[:1000],
+                frame=value[:MAX_FRAME_BYTES].decode(errors="ignore"),
+                frame_bytes=len(value),
+            )
+        )
+
+    def _tell_damage(self, damage: Sequence[Damage], aside: Path) -> None:
+        """The spool was damaged: each stretch of it was one event at least, and a gap."""
+        for one in damage:
+            venue, of_an_event, _ = one.key.decode(errors="replace").partition(":")
+            if venue in self._completeness and not of_an_event:
+                continue  # a message about the venue, not an event of it
+            known = venue in self._completeness
+            self._metrics.lost.labels(venue if known else "unknown").inc()
+            # Nobody can say whose an unreadable event was: it may be missing at every venue.
+            for name in [venue] if known else self._completeness:
+                loss = _Loss(one.from_ms, one.to_ms, int(known))
+                self.coverage(self._lost(name, loss, "spool: damaged"))
+        self._log.error(
+            "the spool was damaged; what could be read of it goes on to the log", stretches=len(damage),
+            unreadable_bytes=sum(one.bytes for one in damage), damaged_file=str(aside),
+        )  # fmt: skip
+
     def _tell_losses(self) -> None:
         """The log has taken something again: what was lost until now is written as a gap of coverage."""
         if not self._losses:
@@ -152,7 +192,7 @@ class Publisher:
         losses, self._losses = self._losses, {}
         return losses
 
-    def _lost(self, venue: str, loss: _Loss) -> Coverage:
+    def _lost(self, venue: str, loss: _Loss, by: str = "log: memory and spool were full") -> Coverage:
         return Coverage(
             venue=venue,
             collector=self._collector,
@@ -162,7 +202,7 @@ class Publisher:
             to_ms=loss.to_ms + 1,
             open=False,
             completeness=self._completeness.get(venue, "unproven"),
-            ended_by="log: memory and spool were full",
+            ended_by=by,
             events_lost=loss.events,
         )
 

@@ -53,6 +53,8 @@ class CollectorService:
                         task.cancel()
                     if running:
                         await asyncio.wait(running, timeout=_SOCKETS_CLOSE_WITHIN)
+                    for collector in self._collectors:
+                        collector.finish()
         finally:
             stopping.cancel()
             await self._publisher.close(publishing, _DRAIN_WITHIN)

@@ -6,13 +6,16 @@ Within the process a call waits for the one before it, even where whoever asked 
 
 import fcntl
 import os
+import re
+import shutil
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from ..eventlog import Entry
 from ..topics import COVERAGE, LIQUIDATIONS, REJECTED_FRAMES, Topic
@@ -21,6 +24,8 @@ _HEAD = struct.Struct("<II")  # length and CRC-32 of the body
 _BODY = struct.Struct("<BqH")  # topic, timestamp, length of the key; key and value follow
 _TOPICS = (LIQUIDATIONS, COVERAGE, REJECTED_FRAMES)  # by number; append only
 _LARGEST = 1 << 20  # bytes of one record; more is damage
+_LENGTH = re.compile(rb"(?s)(?=(?!\0\0\0)..[\0-\x10]\0)")  # what may be the length of a record
+_WINDOW = 1 << 20
 _RESERVE = 1 << 16  # bytes beyond the limit for what is small and must not be lost (`vital`)
 
 
@@ -32,10 +37,12 @@ class Spooled(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """What could not be read of a spool that was found."""
+    """A stretch of the file that holds no whole record: one that was changed or torn, or several."""
 
-    records: int  # whole records with a wrong checksum, skipped
-    torn_bytes: int  # after the last whole record, cut off
+    key: bytes  # of the record that began it, where that can be read
+    from_ms: int  # the records before and behind it are of these times
+    to_ms: int
+    bytes: int
 
 
 class Spool:
@@ -44,6 +51,8 @@ class Spool:
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self.path = path
         self.size = 0
+        self.damage: list[Damage] = []  # found and not told yet: whoever tells it, empties it
+        self.aside: Path | None = None  # where the damaged file is kept
         self._limit = limit_bytes
         self._read = 0  # up to here the log has it
         self._ahead = 0  # up to here it was handed out
@@ -55,22 +64,23 @@ class Spool:
         """Something is in it that the log does not have."""
         return self._read < self.size
 
-    def open(self) -> Damage:
-        """Takes up what an earlier run left, if anything. Raises `OSError`."""
+    def open(self) -> None:
+        """Takes up what an earlier run left, if anything; `damage` says what is not whole. Raises `OSError`."""
         with self._lock:
-            if self._file is not None or not self.path.exists():
-                return Damage(0, 0)
-            file = self._opened()
-            length = os.fstat(file.fileno()).st_size
-            end = damaged = 0
-            for end, record in _scan(self.path, 0, length):  # noqa: B007 - the last `end` is what is asked for
-                damaged += record is None
-            if end < length:
-                file.truncate(end)
-            self.size, self._read, self._ahead = end, 0, 0
-            if end == 0:
-                self.remove()
-            return Damage(damaged, length - end)
+            if self._file is not None or self.size or not self.path.exists():
+                return
+            length = os.fstat(self._opened().fileno()).st_size
+            try:
+                whole = all(record is not None for _, _, record in _scan(self.path, 0, length))
+                self.size, self._read, self._ahead = length, 0, 0
+                if not whole:
+                    self._mend()
+                if not self.size:
+                    self.remove()
+            except OSError:
+                self.close()
+                self.size = 0
+                raise
 
     def append(self, records: Sequence[Spooled], *, vital: bool = False) -> int:
         """Puts records at the end, on disk when this returns; returns how many the limit allowed.
@@ -78,6 +88,7 @@ class Spool:
         Raises `OSError`, and then has none of them.
         """
         with self._lock:
+            self.open()  # where it could not be opened before: what is in it comes first
             limit = self._limit + (_RESERVE if vital and self._limit else 0)
             packed: list[bytes] = []
             size = self.size
@@ -105,17 +116,10 @@ class Spool:
     def take(self, most: int) -> list[Spooled]:
         """The oldest records that the log does not have. `done` tells that it has them now."""
         with self._lock:
-            records: list[Spooled] = []
-            self._ahead = self._read
-            if self._file is not None:
-                for end, record in _scan(self.path, self._read, self.size):
-                    self._ahead = end
-                    if record is not None:
-                        records.append(record)
-                    if len(records) == most:
-                        break
-            if not records:  # damage up to the end
-                self._ahead = self.size
+            records = self._next(most)
+            if records is None:  # damaged while it was ours
+                self._mend()
+                records = self._next(most) or []
             return records
 
     def done(self) -> None:
@@ -137,16 +141,66 @@ class Spool:
             self._file.close()
             self._file = None
 
+    def _next(self, most: int) -> list[Spooled] | None:
+        """The next records; None where one of them is not whole."""
+        records: list[Spooled] = []
+        self._ahead = self._read
+        if self._file is not None:
+            for _, end, record in _scan(self.path, self._read, self.size):
+                if record is None:
+                    return None
+                records.append(record)
+                self._ahead = end
+                if len(records) == most:
+                    break
+        return records
+
+    def _mend(self) -> None:
+        """Keeps the damaged file aside and goes on with a new one of what is whole and not yet in the log."""
+        stamp = int(time.time() * 1000)
+        aside = self.path.with_name(f"{self.path.name}.damaged-{stamp}")
+        mended = self.path.with_name(f"{self.path.name}.mended")
+        file = _locked(mended, os.O_TRUNC)
+        try:
+            found = self._copy_whole(file, stamp)
+            os.fsync(file.fileno())
+            try:
+                os.link(self.path, aside)
+            except OSError:  # not every file system has links
+                shutil.copyfile(self.path, aside)
+            mended.replace(self.path)
+        except OSError:
+            file.close()
+            mended.unlink(missing_ok=True)
+            raise
+        self.close()
+        self._file, self.size = file, file.tell()
+        self._read = self._ahead = 0
+        self.damage, self.aside = [*self.damage, *found], aside
+
+    def _copy_whole(self, file: FileIO, now_ms: int) -> list[Damage]:
+        found: list[Damage] = []
+        before_ms: int | None = None
+        first = 0  # of `found` whose end is not known yet
+        with self.path.open("rb") as reader:
+            for start, end, record in _scan(self.path, self._read, self.size):
+                reader.seek(start)
+                if record is None:
+                    found.append(Damage(_key(reader.read(min(end - start, 200))), before_ms or 0, now_ms, end - start))
+                    continue
+                left = memoryview(reader.read(end - start))
+                while left:
+                    left = left[file.write(left) :]
+                at_ms = record.entry.timestamp_ms
+                for at in range(first, len(found)):
+                    found[at] = found[at]._replace(from_ms=min(found[at].from_ms or at_ms, at_ms), to_ms=at_ms)
+                first, before_ms = len(found), at_ms
+        return [one._replace(from_ms=one.from_ms or one.to_ms, to_ms=max(one.from_ms, one.to_ms)) for one in found]
+
     def _opened(self) -> FileIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.close()
-                raise OSError(error.errno, "another process uses this spool", str(self.path)) from error
-            self._file = file
+            self._file = _locked(self.path)
         return self._file
 
     def _cut_back(self) -> None:
@@ -165,18 +219,72 @@ def _pack(record: Spooled) -> bytes:
     return _HEAD.pack(len(body), zlib.crc32(body)) + body
 
 
-def _scan(path: Path, start: int, end: int) -> Iterator[tuple[int, Spooled | None]]:
-    """Each whole record with the offset behind it; None for one whose checksum is wrong. Stops at a torn one."""
+def _locked(path: Path, flags: int = 0) -> FileIO:
+    file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise OSError(error.errno, "another process uses this spool", str(path)) from error
+    if flags & os.O_TRUNC:  # only now that it is ours
+        file.truncate(0)
+    return file
+
+
+def _scan(path: Path, start: int, end: int) -> Iterator[tuple[int, int, Spooled | None]]:
+    """Each whole record, and each stretch between two that holds none (None), with where it begins and ends."""
     with path.open("rb", buffering=1 << 20) as reader:
         reader.seek(start)
         at = start
-        while at + _HEAD.size <= end:
-            length, checksum = _HEAD.unpack(reader.read(_HEAD.size))
-            if not _BODY.size <= length <= _LARGEST or at + _HEAD.size + length > end:
-                return
-            body = reader.read(length)
-            at += _HEAD.size + length
-            yield at, _unpack(body) if zlib.crc32(body) == checksum else None
+        while at < end:
+            whole = _whole(reader, end - at)
+            if whole is None:
+                behind = _resume(reader, at + 1, end)
+                yield at, behind, None
+                at = behind
+                reader.seek(at)
+                continue
+            length, record = whole
+            yield at, at + length, record
+            at += length
+
+
+def _whole(reader: BinaryIO, room: int) -> tuple[int, Spooled] | None:
+    """The record that begins here, and its length; None where none does."""
+    head = reader.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return None
+    length, checksum = _HEAD.unpack(head)
+    if not _BODY.size <= length <= _LARGEST or _HEAD.size + length > room:
+        return None
+    body = reader.read(length)
+    record = _unpack(body) if len(body) == length and zlib.crc32(body) == checksum else None
+    return None if record is None else (_HEAD.size + length, record)
+
+
+def _resume(reader: BinaryIO, start: int, end: int) -> int:
+    """Where the next whole record begins: a length that was changed must not cost what is behind it."""
+    at = start
+    while at < end:
+        reader.seek(at)
+        window = reader.read(min(_WINDOW, end - at))
+        for match in _LENGTH.finditer(window):
+            reader.seek(at + match.start())
+            if _whole(reader, end - at - match.start()) is not None:
+                return at + match.start()
+        if len(window) < _WINDOW:
+            break
+        at += _WINDOW - 3  # a length may lie across
+    return end
+
+
+def _key(data: bytes) -> bytes:
+    """The key of a record that is not whole; empty where that cannot be read."""
+    if len(data) < _HEAD.size + _BODY.size:
+        return b""
+    _, _, length = _BODY.unpack_from(data, _HEAD.size)
+    begin = _HEAD.size + _BODY.size
+    return data[begin : begin + length] if begin + length <= len(data) else b""
 
 
 def _unpack(body: bytes) -> Spooled | None:

@@ -100,6 +100,11 @@ class VenueCollector:
             self._tracker.end("collector: stopped")
             self._show()
 
+    def finish(self) -> None:
+        """Nothing more is read: what waits for an unknown symbol is published or rejected now."""
+        self._intake.settle(complete=True)
+        self._show()
+
     @property
     def _connections(self) -> list[Connection]:
         return [connection for roster in self._rosters for connection in roster.connections]

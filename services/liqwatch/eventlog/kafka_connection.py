@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from aiokafka import errors
 
 from ..settings import KafkaSettings
-from . import LogClosed, LogError, LogUnavailable
+from . import LogClosed, LogError, LogUnavailable, RecordRefused
 
 T = TypeVar("T")
 REQUEST_SECONDS = 10.0
@@ -41,7 +41,7 @@ class Connection:
         if isinstance(error, errors.TopicAuthorizationFailedError | errors.GroupAuthorizationFailedError):
             return LogError(f"Kafka at {self.servers} does not allow this ({error}); grant this user the right")
         if isinstance(error, _REFUSALS):
-            return LogError(f"Kafka at {self.servers} refuses a record ({name}: {error}); it would do so again")
+            return RecordRefused(f"Kafka at {self.servers} refuses a record ({name}: {error}); it would do so again")
         if isinstance(error, errors.ConsumerStoppedError | errors.ProducerClosed):
             return LogUnavailable("the connection to Kafka is being replaced; the same call works in a moment")
         if isinstance(error, errors.KafkaConnectionError | OSError | TimeoutError | errors.KafkaTimeoutError):

@@ -10,7 +10,7 @@ from typing import Any
 import aiokafka
 from aiokafka import errors
 
-from . import Entry, LogClosed, LogError, Position
+from . import Entry, LogClosed, Position, RecordRefused
 from .kafka_connection import Connection, closed, end
 
 BATCH_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class KafkaProducer:
 
     async def append(self, topic: str, entries: Sequence[Entry], partitions: Sequence[int]) -> list[Position]:
         if any(len(entry.key) + len(entry.value or b"") > LARGEST_RECORD for entry in entries):
-            raise LogError(f"a record for {topic} is larger than {LARGEST_RECORD} bytes")
+            raise RecordRefused(f"a record for {topic} is larger than {LARGEST_RECORD} bytes")
         producer = await self._working()
         by_partition: defaultdict[int, list[int]] = defaultdict(list)
         for index, partition in enumerate(partitions):

@@ -81,7 +81,8 @@ class Instrument:
     quick: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        short = len(self.contract_size.normalize().as_tuple().digits) <= 2
+        digits = "".join(map(str, self.contract_size.as_tuple().digits))  # normalize() would round a long one
+        short = len(digits.strip("0")) <= 2
         object.__setattr__(self, "quick", short and self.unpriced is None)
 
 

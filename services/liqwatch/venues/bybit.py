@@ -170,14 +170,21 @@ class BybitSession:
         return self._refused(request, words(message.get("ret_msg")))
 
     def _refused(self, request: str, why: str) -> Received:
-        """One bad topic fails its whole request: the topic is dropped, the rest asked for again."""
+        """One bad topic fails its whole request: the topic is dropped, the rest asked for again.
+
+        A refusal that names none of them, such as of too many requests, answers nothing: the request stays open, so
+        the session is not acknowledged, and the socket is given up and opened again after a pause.
+        """
         named = why.rpartition("topic:")[2].strip() if "topic:" in why else ""
         subscribed = "already subscribed" in why
         if request == CONTROL_REQUEST:
             self._control = subscribed
             return ACK if subscribed else Received(FrameKind.IGNORED, error=f"no control channel: {why}")
-        topics = self._requests.pop(request, [])
-        rest = [topic for topic in topics if topic != named] if named in topics else []
+        topics = self._requests.get(request, [])
+        if named not in topics:
+            return Received(FrameKind.REFUSED, error=why)
+        del self._requests[request]
+        rest = [topic for topic in topics if topic != named]
         replies = [self._request(rest)] if rest else []
         if subscribed:
             self._asked.grant(request)

@@ -9,7 +9,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -233,7 +233,7 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """All from fields, nothing from the name: a contract is ctVal * ctMult coins, or USD where inverse."""
-    size = contract_size(raw["ctVal"], "ctVal") * contract_size(raw.get("ctMult") or "1", "ctMult")
+    size = multiply(contract_size(raw["ctVal"], "ctVal"), contract_size(raw.get("ctMult") or "1", "ctMult"))
     trading = raw.get("state", "live") == "live"
     if raw["ctType"] == "inverse":
         return Instrument(
