@@ -63,6 +63,7 @@ async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *
                 f"Playing a day of the shape of {scenario}, {speed:g} times faster, on simulated venues "
                 "on this machine. Ctrl-C ends it.",
                 highlight=False,
+                soft_wrap=True,
             )
             async with _task(_play_then_stop(simulator, process)):
                 return await _with_status(
