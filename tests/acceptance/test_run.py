@@ -31,7 +31,9 @@ async def test_without_a_network_it_says_per_venue_what_is_wrong_and_names_the_d
         assert 0 == await program.end(signal.SIGTERM)
         assert time.monotonic() - started < 10
         for venue in nowhere():
-            assert any(line.startswith(venue) and "next try in" in line for line in program.stdout.splitlines()), venue
+            said = [line for line in program.stdout.splitlines() if line.startswith(venue)]
+            assert any("down: " in line for line in said), (venue, said)
+            assert all("next try in" in line or "trying now" in line for line in said), said
         assert "Traceback" not in program.stdout + program.stderr
 
 

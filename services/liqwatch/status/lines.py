@@ -36,7 +36,7 @@ def trouble_lines(feeds: list[FeedState], now_ms: int) -> list[str]:
     """One line per socket that does not deliver: what is wrong and when it retries."""
     return [
         f"{feed.venue} {feed.feed}: {feed.state}{': ' + feed.detail if feed.detail else ''}"
-        + (f"; {until(feed.retry_at_ms, now_ms)}" if feed.retry_at_ms is not None else "")
+        + f"; {until(feed.retry_at_ms, now_ms) or 'trying now'}"
         for feed in feeds
         if feed.state not in _LIVE
     ]
@@ -57,6 +57,6 @@ async def show_lines(board: Board, stop: asyncio.Event, every: float, write: Cal
             shown = trouble
             for line in trouble_lines(feeds, board.clock.now_ms()):
                 write(line)
-            if feeds and all(feed.state not in _LIVE for feed in feeds):
+            if feeds and all(feed.state not in _LIVE and feed.detail for feed in feeds):
                 write(NO_NETWORK)
         write(totals_line(board))
