@@ -145,6 +145,27 @@ class Session(Protocol):
         ...
 
 
+class HistoryPage(NamedTuple):
+    """What one answer of a venue's history held."""
+
+    liquidations: Sequence[Liquidation]  # `source` is "gap-fill"
+    bad_rows: Sequence[BadRow] = ()
+    next_url: str | None = None  # the rest of the same answer, older
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A public REST list of what was liquidated, or of trades that say so: to fill a gap, and to compare."""
+
+    urls: Callable[[Instruments, int, int], Sequence[str]]  # first pages of what fell from the one to the other ms
+    read: Callable[[str, bytes, Instruments, int], HistoryPage]  # address, body, received ms; raises ValueError
+    same_ids: bool  # its rows have every field of the stream's ids; else they are matched field by field
+    reaches: timedelta  # so far back it answers
+    pause: timedelta  # between two requests, by the venue's limits
+    settles: timedelta = timedelta(seconds=60)  # an event may be missing from the list for so long
+    resolution_ms: int = 1  # of its times, or of the stream's where those are coarser: for matching by fields
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """A venue: facts for people and machines, and how to talk to it."""
@@ -171,6 +192,7 @@ class Venue:
     connects_per: timedelta = timedelta(minutes=5)
     enabled_by_default: bool = True
     doubts: str = ""
+    history: History | None = None  # None: what was missed stays missing, and the gap visible
 
 
 def build_instruments(
