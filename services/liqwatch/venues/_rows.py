@@ -57,8 +57,13 @@ def rejected(error: str) -> Received:
     return Received(FrameKind.REJECTED, error=error)
 
 
-def read_rows(rows: object, read: Callable[[Row], Liquidation | None], name: str) -> Received:
-    """Reads every row; `read` gives None for a row that counts nothing and raises `RowError` for a bad one."""
+def read_rows(
+    rows: object, read: Callable[[Row], Liquidation | None], name: str, *, venue_ids: bool = False
+) -> Received:
+    """Reads every row; `read` gives None for a row that counts nothing and raises `RowError` for a bad one.
+
+    `venue_ids`: the ids are the venue's own, so that a repeated one is the same liquidation once more.
+    """
     if not isinstance(rows, list):
         return rejected(f"{name} is not a list: {shown(rows)}")
     liquidations: list[Liquidation] = []
@@ -76,6 +81,8 @@ def read_rows(rows: object, read: Callable[[Row], Liquidation | None], name: str
             continue
         before = repeats.get(liquidation.event_id, 0)
         repeats[liquidation.event_id] = before + 1
+        if before and venue_ids:
+            continue
         if before:  # a row equal to an earlier one is another liquidation
             liquidation = replace(liquidation, event_id=f"{liquidation.event_id}#{before}")
         liquidations.append(liquidation)
@@ -144,9 +151,11 @@ def liquidation(
     price: Decimal,
     time_ms: int,
     received_ms: int,
+    event_id: str | None = None,
 ) -> Liquidation:
     """One event of so many contracts at `price`. Raises `RowError` for an absurd one."""
-    return event(stamp, instrument, side, said, worth(instrument, contracts, price), price, time_ms, received_ms)
+    value = worth(instrument, contracts, price)
+    return event(stamp, instrument, side, said, value, price, time_ms, received_ms, event_id)
 
 
 def event(
@@ -158,14 +167,18 @@ def event(
     price: Decimal,
     time_ms: int,
     received_ms: int,
+    event_id: str | None = None,
 ) -> Liquidation:
-    """One event; `said` is quantity and price as the venue wrote them. Raises `RowError` for an absurd one."""
+    """One event. Raises `RowError` for an absurd one.
+
+    `said` is quantity and price as the venue wrote them, for the id; `event_id` goes before, where the venue has its own.
+    """
     quantity, usd = worth
     symbol = instrument.symbol
     if usd > LARGEST_USD:
         raise RowError(Reason.BAD_QUANTITY, f"{symbol}: an order worth {shown(plain(usd))} USD", symbol)
     return Liquidation(
-        f"{stamp.venue}:{symbol}:{time_ms}:{side}:{said}",
+        event_id or f"{stamp.venue}:{symbol}:{time_ms}:{side}:{said}",
         stamp.venue,
         symbol,
         instrument.base,
