@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from liqwatch.clock import Clock
 from liqwatch.simulator import Simulator, serve
+from liqwatch.simulator.dialects import VENUES
 from liqwatch.simulator.orders import Order
 from liqwatch.simulator.scenarios import Scenario
 
@@ -140,7 +141,7 @@ async def test_serve_prints_settings_that_point_at_the_servers_and_ends_when_tol
 
     async with asyncio.timeout(LIMIT):
         await serve("quiet", say=say, stop=stop)
-    for venue in ("binance", "bitget", "bybit", "gate", "htx", "okx"):
+    for venue in VENUES:
         assert f'[venues.{venue}]\nwebsocket_origin = "ws://127.0.0.1:' in said[0]
 
 

@@ -1,8 +1,9 @@
-"""The instruments that the simulated venues list, with contract sizes as the real venues have them."""
+"""What an instrument of a simulated venue is, and the coins that most venues list, at one price everywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Listing:
     inverse: bool = False
     dated: bool = False
     trading: bool = True
+    number: int = 0  # the venue's own, where its frames name the instrument so
 
     def round_price(self, price: Decimal) -> Decimal:
         ticks = (price / self.tick).quantize(Decimal(1), ROUND_HALF_EVEN)
@@ -41,69 +43,60 @@ class Listing:
         return self.venue, self.symbol
 
 
-# coin: price, tick, then sizes: Binance and Bybit step in coins, OKX coins per contract, Gate, HTX
+class Coin(NamedTuple):
+    """A coin's price in dollars, its tick, and the smallest size, where a venue counts in coins."""
+
+    price: Decimal
+    tick: Decimal
+    step: Decimal
+
+
 _COINS = {
-    "BTC": ("113000", "0.1", "0.001", "0.01", "0.0001", "0.001"),
-    "ETH": ("4000", "0.01", "0.001", "0.1", "0.01", "0.01"),
-    "SOL": ("215", "0.01", "0.01", "1", "1", "1"),
-    "XRP": ("2.7800", "0.0001", "0.1", "100", "10", "10"),
-    "DOGE": ("0.24100", "0.00001", "1", "1000", "10", "100"),
-    "BNB": ("1150", "0.1", "0.01", "0.01", "0.001", "0.01"),
-    "ADA": ("0.8100", "0.0001", "1", "100", "10", "10"),
-    "LINK": ("21.400", "0.001", "0.01", "1", "1", "0.1"),
-    "AVAX": ("28.100", "0.001", "0.1", "1", "1", "1"),
-    "SUI": ("3.4200", "0.0001", "0.1", "1", "1", "1"),
-    "LTC": ("117.00", "0.01", "0.001", "1", "0.1", "0.1"),
-    "ENA": ("0.5400", "0.0001", "1", "10", "1", "10"),
-    "WLD": ("1.1900", "0.0001", "1", "1", "1", "1"),
-    "PEPE": ("0.0000092000", "0.0000000001", "1", "10000000", "10000000", "1000000"),
+    "BTC": ("113000", "0.1", "0.001"),
+    "ETH": ("4000", "0.01", "0.001"),
+    "SOL": ("215", "0.01", "0.01"),
+    "XRP": ("2.7800", "0.0001", "0.1"),
+    "DOGE": ("0.24100", "0.00001", "1"),
+    "BNB": ("1150", "0.1", "0.01"),
+    "ADA": ("0.8100", "0.0001", "1"),
+    "LINK": ("21.400", "0.001", "0.01"),
+    "AVAX": ("28.100", "0.001", "0.1"),
+    "SUI": ("3.4200", "0.0001", "0.1"),
+    "LTC": ("117.00", "0.01", "0.001"),
+    "ENA": ("0.5400", "0.0001", "1"),
+    "WLD": ("1.1900", "0.0001", "1"),
+    "PEPE": ("0.0000092000", "0.0000000001", "1"),
 }
-COINS = tuple(_COINS)
-_ONE = Decimal(1)
+COINS: Mapping[str, Coin] = {name: Coin(*map(Decimal, texts)) for name, texts in _COINS.items()}
+ONE = Decimal(1)
 
 
-def standard() -> list[Listing]:
-    """Every instrument that the simulated venues list at the start."""
-    return [listing for coin in COINS for listing in _linear(coin)] + list(_others())
+def linear(
+    venue: str, product: str, symbol: str, quote: str, *, contracts: Mapping[str, str] | None = None,
+    step: str | None = None, thousand: str | None = None, coins: tuple[str, ...] = tuple(COINS),
+) -> Iterator[Listing]:  # fmt: skip
+    """Perpetuals of `coins`; `symbol` is a pattern such as "{}-USDT-SWAP".
+
+    `contracts`: coins per contract by coin, where the venue counts in contracts, in parts of `step`; without it the
+    venue counts in coins. `thousand`: what the venue calls a thousand PEPE, where it lists them as one coin.
+    """
+    for place, coin in enumerate(coins, 1):
+        price, tick, smallest = COINS[coin]
+        name = coin
+        if coin == "PEPE" and thousand is not None:
+            name, price, tick = thousand, price * 1000, tick * 1000
+        contract = ONE if contracts is None else Decimal(contracts[coin])
+        part = Decimal(step) if step is not None else smallest if contracts is None else ONE
+        yield Listing(venue, product, symbol.format(name), name, quote, price, tick, contract, part, number=place)
 
 
-def _linear(coin: str) -> Iterator[Listing]:
-    price, tick, step, okx, gate, htx = (Decimal(text) for text in _COINS[coin])
-    # Binance and Bybit list a thousand PEPE as one coin of its own name.
-    name, factor = ("1000PEPE", 1000) if coin == "PEPE" else (coin, 1)
-    for venue, product in (("binance", "usdm"), ("bybit", "linear")):
-        yield Listing(venue, product, f"{name}USDT", name, "USDT", price * factor, tick * factor, _ONE, step)
-    yield Listing("bitget", "usdt-futures", f"{coin}USDT", coin, "USDT", price, tick, _ONE, step)
-    yield Listing("okx", "SWAP", f"{coin}-USDT-SWAP", coin, "USDT", price, tick, okx, Decimal("0.01"))
-    yield Listing("gate", "usdt", f"{coin}_USDT", coin, "USDT", price, tick, gate, Decimal("0.1"))
-    yield Listing("htx", "linear", f"{coin}-USDT", coin, "USDT", price, tick, htx)
-
-
-def _others() -> Iterator[Listing]:
-    bitcoin, ether = Decimal("113000"), Decimal("4000")
-    hundred, ten = Decimal(100), Decimal(10)
-    tenth, cent, thousandth = Decimal("0.1"), Decimal("0.01"), Decimal("0.001")
-    btc_usd, eth_usd = ("BTC", "USD", bitcoin, tenth), ("ETH", "USD", ether, cent)
-    yield Listing("binance", "usdm", "BTCUSDC", "BTC", "USDC", bitcoin, tenth, _ONE, thousandth)
-    yield Listing("binance", "usdm", "BTCUSDT_271231", "BTC", "USDT", bitcoin, tenth, _ONE, thousandth, dated=True)
-    yield Listing("binance", "usdm", "ETHBTC", "ETH", "BTC", Decimal("0.03550"), Decimal("0.00001"), _ONE, cent)
-    yield Listing("binance", "coinm", "BTCUSD_PERP", *btc_usd, hundred, inverse=True)
-    yield Listing("binance", "coinm", "ETHUSD_PERP", *eth_usd, ten, inverse=True)
-    yield Listing("binance", "coinm", "BTCUSD_271231", *btc_usd, hundred, inverse=True, dated=True)
-    yield Listing("bybit", "linear", "BTCPERP", "BTC", "USDC", bitcoin, tenth, _ONE, thousandth)
-    yield Listing("bybit", "linear", "BTCUSDT-31DEC27", "BTC", "USDT", bitcoin, tenth, _ONE, thousandth, dated=True)
-    yield Listing("bybit", "inverse", "BTCUSD", *btc_usd, inverse=True)
-    yield Listing("bybit", "inverse", "ETHUSD", *eth_usd, inverse=True)
-    yield Listing("bybit", "inverse", "BTCUSDZ27", *btc_usd, inverse=True, dated=True)
-    yield Listing("okx", "SWAP", "BTC-USD-SWAP", *btc_usd, hundred, tenth, inverse=True)
-    yield Listing("okx", "SWAP", "ETH-USD-SWAP", *eth_usd, ten, tenth, inverse=True)
-    yield Listing("okx", "FUTURES", "BTC-USD-271231", *btc_usd, hundred, tenth, inverse=True, dated=True)
-    yield Listing("okx", "FUTURES", "BTC-USDT-271231", "BTC", "USDT", bitcoin, tenth, cent, cent, dated=True)
-    yield Listing("bitget", "coin-futures", "BTCUSD_CM", *btc_usd, inverse=True)
-    yield Listing("bitget", "coin-futures", "ETHUSD_CM", *eth_usd, inverse=True)
-    yield Listing("bitget", "usdc-futures", "BTCPERP", "BTC", "USDC", bitcoin, tenth, _ONE, thousandth)
-    yield Listing("gate", "btc", "BTC_USD", *btc_usd, inverse=True)
-    yield Listing("gate", "usd1", "BTC_USD1", "BTC", "USD1", bitcoin, tenth, Decimal("0.0001"), tenth)
-    yield Listing("htx", "coin", "BTC-USD", *btc_usd, hundred, inverse=True)
-    yield Listing("htx", "coin", "ETH-USD", *eth_usd, ten, inverse=True)
-    yield Listing("htx", "linear", "BTC-USDT-271231", "BTC", "USDT", bitcoin, tenth, thousandth, dated=True)
+def special(
+    venue: str, product: str, symbol: str, base: str, quote: str, contract: str = "1", step: str = "1",
+    *, inverse: bool = False, dated: bool = False, number: int = 0,
+) -> Listing:  # fmt: skip
+    """One instrument of a known coin that is not like the others: inverse, dated, in another dollar."""
+    price, tick, _ = COINS[base]
+    return Listing(
+        venue, product, symbol, base, quote, price, tick, Decimal(contract), Decimal(step), inverse, dated,
+        number=number,
+    )  # fmt: skip

@@ -31,6 +31,7 @@ class Entry:
     price: Decimal
     contracts: Decimal
     event_ms: int
+    number: int = 0  # of no other entry of the simulator: a venue that numbers its trades makes its ids of it
     order: Mapping[str, Any] | None = None  # the venue's own object, where it was recorded and not made
 
     def notional(self, contracts: Decimal | None = None) -> Decimal:
@@ -44,10 +45,10 @@ class Entry:
         return EXACT.divide(worth, self.price) if self.listing.inverse else worth
 
 
-def entry(listing: Listing, order: Order, event_ms: int) -> Entry:
+def entry(listing: Listing, order: Order, event_ms: int, number: int = 0) -> Entry:
     """`order` on the wire of the venue that lists it."""
     price = listing.round_price(order.price)
-    return Entry(listing, order.side, price, listing.contracts(price, order.quantity), event_ms)
+    return Entry(listing, order.side, price, listing.contracts(price, order.quantity), event_ms, number)
 
 
 def micro_dollars(usd: Decimal) -> int:

@@ -1,6 +1,7 @@
-"""The simulator: six venues on 127.0.0.1, a scenario in their words, and books of what was really sent."""
+"""The simulator: venues on 127.0.0.1, a scenario in their words, and books of what was really sent."""
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -10,9 +11,10 @@ from ..clock import Clock
 from ..events import Side
 from . import scenarios
 from .books import Books
-from .dialects import VENUES, dialect
-from .listings import Listing, standard
+from .dialects import VENUES, dialect, standard
+from .listings import Listing
 from .orders import Entry, Order, by_time, entry
+from .past import Past
 from .scenarios import Scenario
 from .trouble import Trouble
 from .venue_server import Origins, VenueServer
@@ -43,12 +45,15 @@ class Simulator:
         self._ports = ports or {}
         self._stack = AsyncExitStack()
         self._last_ms: dict[tuple[str, str], int] = {}
+        self._numbers = itertools.count(self.clock.now_ms())  # a simulator that is started later numbers higher
         listed = list(standard() if listings is None else listings)
         for name in venues:
-            mine, trouble = {listing.symbol: listing for listing in listed if listing.venue == name}, Trouble()
+            mine = {listing.symbol: listing for listing in listed if listing.venue == name}
+            trouble, past = Trouble(), Past()
             self.venues[name] = VenueServer(
-                dialect(name, mine, trouble), mine, trouble, self.books, self.clock, seed=seed, second=second
-            )
+                dialect(name, mine, trouble, past), mine, trouble, past, self.books, self.clock,
+                seed=seed, second=second,
+            )  # fmt: skip
 
     async def __aenter__(self) -> "Simulator":
         async with AsyncExitStack() as stack:
@@ -117,7 +122,7 @@ class Simulator:
         # No two events of a symbol share a time: where a venue gives no id, equal ones would be one.
         event_ms = max(due_ms, self._last_ms.get(listing.key, 0) + 1)
         self._last_ms[listing.key] = event_ms
-        return entry(listing, order, event_ms)
+        return entry(listing, order, event_ms, next(self._numbers))
 
     async def _flush(self, waiting: dict[str, list[Entry]], flushed: dict[str, float], stretch: float) -> None:
         """Pushes what waits, at each venue not more often than it really does."""

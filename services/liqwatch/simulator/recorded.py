@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ..events import LONG, SHORT
-from .listings import Listing, standard
+from .dialects import standard
+from .listings import Listing
 from .orders import Entry
 from .player import Simulator
 
@@ -70,7 +71,7 @@ def _entry(row: Row, listing: Listing, shift_ms: int) -> Entry:
     average = Decimal(row["ap"] or 0)
     order = {key: row[key] for key in _FIELDS} | {"T": event_ms}
     side = LONG if row["S"] == "SELL" else SHORT
-    return Entry(listing, side, average or Decimal(row["p"]), Decimal(row["z"]), event_ms, order)
+    return Entry(listing, side, average or Decimal(row["p"]), Decimal(row["z"]), event_ms, order=order)
 
 
 def simulator(recording: Recording) -> Simulator:

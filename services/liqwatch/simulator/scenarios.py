@@ -1,7 +1,7 @@
 """Scenarios of the shape of real days: money by side and hour as published, everything else made up by a seed.
 
 The published figures are CoinGlass readings and Amberdata's minutes; where they count a venue that is not
-simulated, its share is spread over the six that are.
+simulated, its share is spread over those that are (`shares`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..events import LONG
 from .orders import Order, by_time
 from .shapes import HOUR_MS, MINUTE_MS, Maker, Mix, Phase
+from .shares import JANUARY_2026, OCTOBER_2025, USUAL, simulated
 
 DEMO = "crash-day"
 DEMO_SPEED = 1800.0  # the demo's 36 hours pass in 72 seconds
@@ -27,7 +28,7 @@ class Scenario:
 
 _ALTS = {"SOL": 9, "XRP": 7, "DOGE": 6, "BNB": 3, "ADA": 3, "LINK": 3, "AVAX": 2, "SUI": 3, "LTC": 2, "ENA": 2}
 _COINS = _ALTS | {"BTC": 30, "ETH": 24, "WLD": 2, "PEPE": 2}
-_VENUES = {"bybit": 38, "binance": 24, "okx": 16, "htx": 6, "bitget": 10, "gate": 6}
+_VENUES = simulated(USUAL)
 
 
 def named(name: str, seed: int = 1, orders: int | None = None) -> Scenario:
@@ -72,7 +73,7 @@ def _2025_09_22(seed: str, orders: int | None) -> _Made:
 def _2025_10_10(seed: str, orders: int | None) -> _Made:
     """19.1 billion, 16.7 of it longs; the minute 21:15 UTC 3.21, 93.5 % of it longs. The clock starts at 13:00 UTC."""
     count = orders or 40_000
-    mix = Mix({"bybit": 46, "binance": 24, "okx": 13, "bitget": 9, "htx": 4, "gate": 4}, _COINS, 90e6)
+    mix = Mix(simulated(OCTOBER_2025), _COINS, 90e6)
     start, minute, end, over = (at * MINUTE_MS for at in (470, 495, 510, 840))  # 20:50, 21:15, 21:30, 03:00
     peak_long = 3.21e9 * 0.935
     phases = (
@@ -88,7 +89,7 @@ def _2025_10_10(seed: str, orders: int | None) -> _Made:
 def _2026_01_30(seed: str, orders: int | None) -> _Made:
     """Wavers around 1.7 billion: 1.68, then to and fro while shorts leave the window, to 1.70; largest HTX 80.57."""
     count = orders or 40_000
-    mix = Mix(_VENUES | {"htx": 11}, _COINS | {"BTC": 60, "ETH": 34}, 30e6)
+    mix = Mix(simulated(JANUARY_2026), _COINS | {"BTC": 60, "ETH": 34}, 30e6)
     maker = Maker(mix, seed)
     half = 30 * MINUTE_MS
     early_long, early_short = 12e6, 3.2e6  # in each of the first 14 half hours: what leaves the window later
@@ -120,7 +121,7 @@ def _2026_01_30(seed: str, orders: int | None) -> _Made:
 def _crash_day(seed: str, orders: int | None) -> _Made:
     """A slide to 1.7 billion of longs, then a crash to 12; quick enough to watch, slow enough to read."""
     count = orders or 24_000
-    mix = Mix({"bybit": 40, "binance": 24, "okx": 14, "bitget": 9, "htx": 7, "gate": 6}, _COINS, 60e6)
+    mix = Mix(_VENUES, _COINS, 60e6)
     maker = Maker(mix, seed)
     phases = (
         Phase(0, 60 * MINUTE_MS, 0.10e9, 0.05e9, count // 12, 1.0, 0.99),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from ..events import LONG, SHORT, Side
-from .listings import Listing, standard
+from .dialects import standard
+from .listings import Listing
 from .orders import Order
 
 MINUTE_MS = 60_000
@@ -46,7 +47,7 @@ class Maker:
     seed: str
     listings: Sequence[Listing] = field(default_factory=standard)
     _random: random.Random = field(init=False)
-    _by_place: dict[tuple[str, str], list[Listing]] = field(init=False)
+    _by_place: dict[str, dict[str, list[Listing]]] = field(init=False)  # venue, coin
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -54,7 +55,7 @@ class Maker:
         for listing in self.listings:
             if listing.quote.startswith("USD"):
                 coin = listing.base.removeprefix("1000")
-                self._by_place.setdefault((listing.venue, coin), []).append(listing)
+                self._by_place.setdefault(listing.venue, {}).setdefault(coin, []).append(listing)
 
     def orders(self, phase: Phase) -> Iterator[Order]:
         """The orders of `phase`, not sorted; their worth adds up to the phase's money but for rounding."""
@@ -87,9 +88,9 @@ class Maker:
         return self.one(at_ms, listing.key, side, usd, price)
 
     def _listing(self) -> Listing:
-        venue = self._pick(self.mix.venues)
-        coin = self._pick(self.mix.coins)
-        first, *others = self._by_place[venue, coin]
+        places = self._by_place[self._pick(self.mix.venues)]
+        coin = self._pick({coin: weight for coin, weight in self.mix.coins.items() if coin in places})
+        first, *others = places[coin]
         if others and self._random.random() < self.mix.other_products:
             return self._random.choice(others)
         return first

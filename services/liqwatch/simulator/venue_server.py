@@ -18,6 +18,7 @@ from .books import Books
 from .dialects.base import Conversation, Dialect, Frame, HangUp
 from .listings import Listing
 from .orders import Entry
+from .past import Past
 from .rest_server import HOST, RestServer
 from .trouble import Trouble
 
@@ -37,12 +38,13 @@ class VenueServer:
     """Serves one venue while it is entered; `second` is the length of a protocol second, short in tests."""
 
     def __init__(
-        self, dialect: Dialect, listings: dict[str, Listing], trouble: Trouble, books: Books, clock: Clock,
-        *, seed: int = 1, second: float = 1.0,
+        self, dialect: Dialect, listings: dict[str, Listing], trouble: Trouble, past: Past, books: Books,
+        clock: Clock, *, seed: int = 1, second: float = 1.0,
     ) -> None:  # fmt: skip
         self.dialect = dialect
         self.listings = listings
         self.trouble = trouble
+        self.past = past
         self.connections_made = 0
         self.rest = RestServer(dialect, trouble)
         self._books = books
@@ -180,6 +182,7 @@ class VenueServer:
         """Sends `entries` to every socket that is subscribed, and enters them in the books."""
         if not entries:
             return
+        self.past.add(entries)
         reached: dict[int, bool] = {}  # entry by place in the list: True if every receiver cuts off fractions
         async with self._undisturbed:
             now_ms = self._clock.now_ms()

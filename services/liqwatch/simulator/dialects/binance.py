@@ -1,12 +1,13 @@
 """Binance futures: USD-M and COIN-M on one merged stream of forced orders; only the routed path delivers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
@@ -16,12 +17,24 @@ MAX_MESSAGES_PER_SECOND = 10
 _KINDS = ("aggTrade", "markPrice", "markPrice@1s", "forceOrder")
 
 
+def listings() -> Iterator[Listing]:
+    yield from linear("binance", "usdm", "{}USDT", "USDT", thousand="1000PEPE")
+    yield special("binance", "usdm", "BTCUSDC", "BTC", "USDC", step="0.001")
+    yield special("binance", "usdm", "BTCUSDT_271231", "BTC", "USDT", step="0.001", dated=True)
+    price, tick, step = Decimal("0.03550"), Decimal("0.00001"), Decimal("0.01")
+    yield Listing("binance", "usdm", "ETHBTC", "ETH", "BTC", price, tick, step=step)
+    yield special("binance", "coinm", "BTCUSD_PERP", "BTC", "USD", "100", inverse=True)
+    yield special("binance", "coinm", "ETHUSD_PERP", "ETH", "USD", "10", inverse=True)
+    yield special("binance", "coinm", "BTCUSD_271231", "BTC", "USD", "100", inverse=True, dated=True)
+
+
 @dataclass(slots=True)
 class BinanceDialect:
     """fstream and fapi; dapi's list is served beside it."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "binance"
     batch_ms: int = 0
     control_ping_seconds: float | None = 180.0
@@ -206,3 +219,6 @@ def _usdm(listing: Listing) -> dict[str, Any]:
 def _coinm(listing: Listing) -> dict[str, Any]:
     size = {"contractStatus": _status(listing), "contractSize": int(listing.contract), "marginAsset": listing.base}
     return _common(listing) | size
+
+
+DIALECT = BinanceDialect

@@ -1,13 +1,13 @@
 """Bitget v3 public: one channel per product type; amounts are worth in the quote coin, not coins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
@@ -17,12 +17,20 @@ PRODUCTS = ("usdt-futures", "coin-futures", "usdc-futures")
 IDLE_SECONDS = 120  # without a ping of the client
 
 
+def listings() -> Iterator[Listing]:
+    yield from linear("bitget", "usdt-futures", "{}USDT", "USDT")
+    yield special("bitget", "coin-futures", "BTCUSD_CM", "BTC", "USD", inverse=True)
+    yield special("bitget", "coin-futures", "ETHUSD_CM", "ETH", "USD", inverse=True)
+    yield special("bitget", "usdc-futures", "BTCPERP", "BTC", "USDC", step="0.001")
+
+
 @dataclass(slots=True)
 class BitgetDialect:
     """ws.bitget.com and api.bitget.com."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "bitget"
     batch_ms: int = 1000
     control_ping_seconds: float | None = None
@@ -118,3 +126,6 @@ def _instrument(listing: Listing) -> Mapping[str, Any]:
         "status": "online" if listing.trading else "offline",
         "type": "delivery" if listing.dated else "perpetual",
     }
+
+
+DIALECT = BitgetDialect

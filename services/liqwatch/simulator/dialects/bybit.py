@@ -1,13 +1,13 @@
 """Bybit v5: one topic per symbol, a bad topic refuses the whole request, pushes every 500 ms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, Listings, RestAnswer, of_product, parse, text
@@ -17,12 +17,22 @@ PAGE = 20  # instruments a page at most: small, so that clients follow the curso
 _PATH = "/v5/public/"
 
 
+def listings() -> Iterator[Listing]:
+    yield from linear("bybit", "linear", "{}USDT", "USDT", thousand="1000PEPE")
+    yield special("bybit", "linear", "BTCPERP", "BTC", "USDC", step="0.001")
+    yield special("bybit", "linear", "BTCUSDT-31DEC27", "BTC", "USDT", step="0.001", dated=True)
+    yield special("bybit", "inverse", "BTCUSD", "BTC", "USD", inverse=True)
+    yield special("bybit", "inverse", "ETHUSD", "ETH", "USD", inverse=True)
+    yield special("bybit", "inverse", "BTCUSDZ27", "BTC", "USD", inverse=True, dated=True)
+
+
 @dataclass(slots=True)
 class BybitDialect:
     """stream.bybit.com and api.bybit.com."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "bybit"
     batch_ms: int = 500
     control_ping_seconds: float | None = None
@@ -135,3 +145,6 @@ def _instrument(listing: Listing) -> Mapping[str, Any]:
         "priceFilter": {"tickSize": plain(listing.tick)},
         "lotSizeFilter": {"qtyStep": plain(listing.step)},
     }
+
+
+DIALECT = BybitDialect

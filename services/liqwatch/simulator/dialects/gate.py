@@ -1,12 +1,12 @@
 """Gate futures: one socket per settlement coin; sizes are decimal text only for clients that ask by a header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, Listings, RestAnswer, of_product, parse, text
@@ -16,12 +16,37 @@ PRODUCTS = ("usdt", "btc", "usd1")
 ROWS = 20  # in one message at most
 
 
+_CONTRACTS = {  # coins
+    "BTC": "0.0001",
+    "ETH": "0.01",
+    "SOL": "1",
+    "XRP": "10",
+    "DOGE": "10",
+    "BNB": "0.001",
+    "ADA": "10",
+    "LINK": "1",
+    "AVAX": "1",
+    "SUI": "1",
+    "LTC": "0.1",
+    "ENA": "1",
+    "WLD": "1",
+    "PEPE": "10000000",
+}
+
+
+def listings() -> Iterator[Listing]:
+    yield from linear("gate", "usdt", "{}_USDT", "USDT", contracts=_CONTRACTS, step="0.1")
+    yield special("gate", "btc", "BTC_USD", "BTC", "USD", inverse=True)
+    yield special("gate", "usd1", "BTC_USD1", "BTC", "USD1", "0.0001", "0.1")
+
+
 @dataclass(slots=True)
 class GateDialect:
     """fx-ws.gateio.ws and api.gateio.ws."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "gate"
     batch_ms: int = 1000
     control_ping_seconds: float | None = 20.0
@@ -115,3 +140,6 @@ def _contract(listing: Listing) -> Mapping[str, Any]:
         "status": "trading" if listing.trading else "delisting",
         "in_delisting": not listing.trading,
     }
+
+
+DIALECT = GateDialect

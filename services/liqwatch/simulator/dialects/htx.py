@@ -1,13 +1,13 @@
 """HTX swaps: every frame is gzip, the server pings with a text timestamp and closes when it is not answered."""
 
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import EXACT, Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
@@ -18,12 +18,38 @@ _SOCKETS = {"/linear-swap-notification": "linear", "/swap-notification": "coin"}
 _LISTS = {"/linear-swap-api/v1/swap_contract_info": "linear", "/swap-api/v1/swap_contract_info": "coin"}
 
 
+_CONTRACTS = {  # coins
+    "BTC": "0.001",
+    "ETH": "0.01",
+    "SOL": "1",
+    "XRP": "10",
+    "DOGE": "100",
+    "BNB": "0.01",
+    "ADA": "10",
+    "LINK": "0.1",
+    "AVAX": "1",
+    "SUI": "1",
+    "LTC": "0.1",
+    "ENA": "10",
+    "WLD": "1",
+    "PEPE": "1000000",
+}
+
+
+def listings() -> Iterator[Listing]:
+    yield from linear("htx", "linear", "{}-USDT", "USDT", contracts=_CONTRACTS)
+    yield special("htx", "coin", "BTC-USD", "BTC", "USD", "100", inverse=True)
+    yield special("htx", "coin", "ETH-USD", "ETH", "USD", "10", inverse=True)
+    yield special("htx", "linear", "BTC-USDT-271231", "BTC", "USDT", "0.001", dated=True)
+
+
 @dataclass(slots=True)
 class HtxDialect:
     """api.hbdm.com, both products."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "htx"
     batch_ms: int = 0
     control_ping_seconds: float | None = None
@@ -157,3 +183,6 @@ def _contract(listing: Listing) -> Mapping[str, Any]:
         return contract
     kind = {"business_type": _business_type(listing), "trade_partition": listing.quote, "pair": _pair(listing)}
     return contract | kind
+
+
+DIALECT = HtxDialect

@@ -1,13 +1,13 @@
 """OKX v5: one channel per instrument type, text heartbeats, the socket is closed when idle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
 from ...events import LONG
-from ..listings import Listing
+from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
 from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
@@ -17,12 +17,39 @@ IDLE_SECONDS = 30
 TYPES = ("SWAP", "FUTURES", "MARGIN", "OPTION")
 
 
+_CONTRACTS = {  # coins
+    "BTC": "0.01",
+    "ETH": "0.1",
+    "SOL": "1",
+    "XRP": "100",
+    "DOGE": "1000",
+    "BNB": "0.01",
+    "ADA": "100",
+    "LINK": "1",
+    "AVAX": "1",
+    "SUI": "1",
+    "LTC": "1",
+    "ENA": "10",
+    "WLD": "1",
+    "PEPE": "10000000",
+}
+
+
+def listings() -> Iterator[Listing]:
+    yield from linear("okx", "SWAP", "{}-USDT-SWAP", "USDT", contracts=_CONTRACTS, step="0.01")
+    yield special("okx", "SWAP", "BTC-USD-SWAP", "BTC", "USD", "100", "0.1", inverse=True)
+    yield special("okx", "SWAP", "ETH-USD-SWAP", "ETH", "USD", "10", "0.1", inverse=True)
+    yield special("okx", "FUTURES", "BTC-USD-271231", "BTC", "USD", "100", "0.1", inverse=True, dated=True)
+    yield special("okx", "FUTURES", "BTC-USDT-271231", "BTC", "USDT", "0.01", "0.01", dated=True)
+
+
 @dataclass(slots=True)
 class OkxDialect:
     """ws.okx.com and www.okx.com."""
 
     listings: Listings
     trouble: Trouble
+    past: Sequence[Entry]
     venue: str = "okx"
     batch_ms: int = 0
     control_ping_seconds: float | None = None
@@ -145,3 +172,6 @@ def _instrument(listing: Listing) -> Mapping[str, str]:
         "lotSz": plain(listing.step),
         "state": "live" if listing.trading else "suspend",
     }
+
+
+DIALECT = OkxDialect
