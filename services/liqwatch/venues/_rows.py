@@ -24,6 +24,7 @@ LATEST_MS = 4_102_444_800_000  # 2100-01-01
 Moment = Annotated[int, Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
 LARGEST_FRAME = 16 * 1024 * 1024  # characters
 _SYMBOL = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+_OWN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
 Row = Mapping[str, Any]
@@ -120,6 +121,15 @@ def field(row: Row, name: str) -> Any:
         raise RowError(Reason.MALFORMED, f"has no {name}") from None
 
 
+def own_id(row: Row, name: str) -> str:
+    """The venue's own id of an event, from text or an integer. Raises `RowError`."""
+    value = field(row, name)
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _OWN_ID.fullmatch(text):
+        raise RowError(Reason.MALFORMED, f"{name} is not an id: {shown(value)}")
+    return text
+
+
 def chosen(row: Row, name: str, meanings: Mapping[str, str], symbol: str) -> str:
     """The side of the position that a field's value stands for. Raises `RowError`."""
     value = field(row, name)
@@ -171,7 +181,7 @@ def event(
 ) -> Liquidation:
     """One event. Raises `RowError` for an absurd one.
 
-    `said` is quantity and price as the venue wrote them, for the id; `event_id` goes before, where the venue has its own.
+    `said` is quantity and price as the venue wrote them, for the id; the venue's own `event_id` goes before it.
     """
     quantity, usd = worth
     symbol = instrument.symbol

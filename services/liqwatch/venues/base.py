@@ -66,6 +66,7 @@ class Instrument:
 
     linear: base = contracts * contract_size, notional = base * price (in `quote`).
     inverse: notional = contracts * contract_size (USD), base = notional / price.
+    quanto (`rate_of`): as linear, its contract_size being in the coin that `rate_of` gives the price of.
     """
 
     symbol: str
@@ -77,13 +78,15 @@ class Instrument:
     trading: bool = True
     unpriced: str | None = None  # why its events must be rejected, else None
     unpriced_reason: Reason = Reason.NO_RATE  # or UNSUPPORTED
-    # Priced, and with a size of so few digits that products of the sessions' quick numbers with it are exact.
+    rate_of: str | None = None  # the symbol whose price turns the worth of a quanto contract into USD
+    mark: Decimal | None = None  # mark price when the list was read, where the venue's quanto contracts need it
+    # Priced by itself, and with a size of so few digits that products of the sessions' quick numbers with it are exact.
     quick: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         digits = "".join(map(str, self.contract_size.as_tuple().digits))  # normalize() would round a long one
         short = len(digits.strip("0")) <= 2
-        object.__setattr__(self, "quick", short and self.unpriced is None)
+        object.__setattr__(self, "quick", short and self.unpriced is None and self.rate_of is None)
 
 
 Instruments = Mapping[str, Instrument]  # a session reads it at every frame: whoever refreshes it, does so in place
