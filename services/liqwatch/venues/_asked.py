@@ -2,7 +2,10 @@
 
 
 class Asked:
-    """Keys are the session's own: a request's number, a topic, an argument. A refused key is asked for no longer."""
+    """Keys are the session's own: a request's number, a topic, an argument. A refused key is asked for no longer.
+
+    A yes to what was not asked for is nothing: what a venue writes cannot make this grow.
+    """
 
     def __init__(self) -> None:
         self._open: set[str] = set()
@@ -12,8 +15,9 @@ class Asked:
         self._open.add(key)
 
     def grant(self, key: str) -> None:
-        self._open.discard(key)
-        self._granted.add(key)
+        if key in self._open:
+            self._open.remove(key)
+            self._granted.add(key)
 
     def refuse(self, key: str) -> None:
         self._open.discard(key)
