@@ -371,6 +371,14 @@ ALERTS = Row(
             (Query(f"max({series('liqwatch_outbox_oldest_seconds')})", "oldest"),),
         ),
         Panel(
+            "Incident records cut down",
+            "Too large for the log: old attempts, reminders and evidence were left out. Look at the targets of the "
+            "incident: a record grows by attempts.",
+            "short",
+            (Query(rise("liqwatch_incident_records_cut_total", "job"), "{{job}}"),),
+            "bars",
+        ),
+        Panel(
             "Decision to delivery",
             "99th percentile from the decision to the chat's yes.",
             "s",

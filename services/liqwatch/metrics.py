@@ -213,6 +213,10 @@ class AlerterMetrics:
             "liqwatch_notification_latency_seconds", "Decision to delivery.", ["destination"], buckets=_LATENCY,
             registry=registry,
         )  # fmt: skip
+        self.records_cut = Counter(
+            "liqwatch_incident_records_cut_total", "Records of incidents too large for the log: old parts left out.",
+            registry=registry,
+        )  # fmt: skip
         for kind in ("fired", "stepped_up", "reminded", "cleared"):
             self.steps.labels(kind)
         for rule in rules:

@@ -19,6 +19,7 @@ from liqwatch.eventlog import (
     Position,
     Reader,
     Record,
+    RecordRefused,
     Start,
     TopicMissing,
     TopicState,
@@ -36,6 +37,7 @@ class MemoryLog:
     now_ms: Callable[[], int] = lambda: int(time.time() * 1000)
     records: dict[str, list[list[Record]]] = field(default_factory=dict)
     appended: int = 0
+    largest: int = 1 << 30  # bytes of a value that it takes
     _down: bool = False
     _closed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +69,8 @@ class MemoryLog:
             await self._wait(None)
         if self._closed:
             raise LogClosed("the memory log is closed")
+        if any(len(entry.value or b"") > self.largest for entry in entries):
+            raise RecordRefused(f"a record is larger than {self.largest} bytes")
         partitions = self.partitions(topic)
         positions = []
         for entry in entries:

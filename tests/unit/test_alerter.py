@@ -203,6 +203,72 @@ async def test_a_reload_brings_and_takes_targets() -> None:
         assert ["other"] == list(on.incidents()[0].steps[0].targets)
 
 
+async def test_a_target_that_a_reload_took_has_no_value_in_the_metrics_any_more() -> None:
+    async with ChatServer() as chat, stage(chat) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for(1)
+        on.targets = {"other": chat.target("telegram")}
+        one.service.reload(on.settings())
+        name = "liqwatch_outbox_pending"
+        await until(lambda: one.registry.get_sample_value(name, {"destination": "desk"}) is None)
+        await until(lambda: one.registry.get_sample_value(name, {"destination": "other"}) == 0)
+
+
+async def test_time_without_fresh_totals_counts_towards_no_hold() -> None:
+    async with ChatServer() as chat, stage(chat, longs(clear_hold="20s")) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for(1)
+        await on.total(0)
+        await asyncio.sleep(0.1)  # it has been seen below
+        on.beating.clear()
+        on.ahead_seconds += 60
+        await until(lambda: one.metric("liqwatch_totals_stale") == 1)
+        on.beating = set(range(12))
+        await until(lambda: one.metric("liqwatch_totals_stale") == 0)
+        await asyncio.sleep(0.2)
+        assert ["fired"] == said(chat)
+        on.ahead_seconds += 4  # beats of this clock follow at once: fresh
+        await asyncio.sleep(0.2)
+        assert ["fired"] == said(chat)
+        for _ in range(5):
+            on.ahead_seconds += 4
+            await on.beat()
+            await asyncio.sleep(0.05)
+        await chat.wait_for(2)
+        assert ["fired", "cleared"] == said(chat)
+
+
+async def test_a_record_too_large_for_the_log_is_cut_down_and_the_alerter_goes_on() -> None:
+    async with ChatServer() as chat, stage(chat, longs(thresholds=[f"{n}M" for n in range(1, 41)])) as on:
+        on.log.largest = 6_000
+        one = await on.start()
+        for millions in range(1, 41):
+            await on.total(millions * 1_000_000)
+            await chat.wait_for(millions)
+        await on.total(0)
+        await chat.wait_for(41)
+        assert ["fired", *["stepped_up"] * 39, "cleared"] == said(chat)
+        await until(lambda: on.incidents()[0].closed_ms is not None)
+        (incident,) = on.incidents()
+        assert ("fired", "cleared") == (incident.steps[0].kind, incident.steps[-1].kind)
+        assert one.metric("liqwatch_incident_records_cut_total") > 0
+        assert not one.task.done()
+
+
+async def test_what_no_record_can_hold_is_not_sent_and_ends_nothing() -> None:
+    async with ChatServer() as chat, stage(chat) as on:
+        on.log.largest = 300  # room for nothing
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: one.metric("liqwatch_incident_records_cut_total") > 0)
+        on.log.largest = 1 << 20
+        await on.total(1_800_000_000)
+        await chat.wait_for(1)
+        assert not one.task.done()
+
+
 async def test_nothing_is_sent_until_the_log_has_the_decision() -> None:
     async with ChatServer() as chat, stage(chat) as on:
         one = await on.start()

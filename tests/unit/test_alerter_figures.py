@@ -106,19 +106,49 @@ def test_a_venue_that_was_watched_and_is_not_now_is_blind(scope: str, expected: 
     at = figures(okx="OKX", bybit="Bybit", gate="Gate")
     watch(at, "okx", NOW_MS - HOUR_MS, NOW_MS)
     watch(at, "bybit", NOW_MS - HOUR_MS, NOW_MS - 60_001)
-    assert expected == at.blind(rule(), scope, NOW_MS)
+    assert expected == at.blind(rule(), scope, NOW_MS - HOUR_MS, NOW_MS)
 
 
 def test_with_nobody_watching_all_are_blind_though_the_window_has_run_empty() -> None:
     at = figures(okx="OKX", bybit="Bybit")
-    assert ["bybit", "okx"] == at.blind(rule(), "all", NOW_MS)
+    assert ["bybit", "okx"] == at.blind(rule(), "all", NOW_MS - HOUR_MS, NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("gap", "opened", "expected"),
+    [
+        ((40, 30), 60, ["bybit"]),  # 10 of 60 minutes of the incident
+        ((40, 36), 60, []),  # a twentieth may be missed
+        ((40, 30), 20, []),  # before it opened
+        ((22, 17), 20, ["bybit"]),  # 3 of 20
+        ((5, 2), 2000, []),  # longer than the window of an hour: 3 of 60
+        ((70, 30), 2000, ["bybit"]),
+    ],
+)
+def test_a_venue_that_was_away_for_a_tenth_of_the_incident_is_blind(
+    gap: tuple[int, int], opened: int, expected: list[str]
+) -> None:
+    at, minute = figures(okx="OKX", bybit="Bybit"), HOUR_MS // 60
+    watch(at, "okx", NOW_MS - 40 * HOUR_MS, NOW_MS)
+    watch(at, "bybit", NOW_MS - 40 * HOUR_MS, NOW_MS - gap[0] * minute)
+    watch(at, "bybit", NOW_MS - gap[1] * minute, NOW_MS)
+    assert expected == at.blind(rule(window="1h"), "all", NOW_MS - opened * minute, NOW_MS)
+
+
+def test_a_venue_whose_part_of_the_total_has_left_the_window_unseen_is_blind() -> None:
+    at = figures(okx="OKX", bybit="Bybit")
+    watch(at, "okx", NOW_MS - 9 * HOUR_MS, NOW_MS)
+    watch(at, "bybit", NOW_MS - 9 * HOUR_MS, NOW_MS - 3 * HOUR_MS)
+    opened_ms = NOW_MS - 3 * HOUR_MS - 60_000
+    assert ["bybit"] == at.blind(rule(window="1h"), "all", opened_ms, NOW_MS)
+    assert [] == at.blind(rule(window="1h"), "all", NOW_MS - HOUR_MS, NOW_MS)  # it had no part in this one
 
 
 def test_a_venue_that_was_switched_off_is_not_blind() -> None:
     at = figures(okx="OKX")
     watch(at, "okx", NOW_MS - HOUR_MS, NOW_MS)
     watch(at, "gate", NOW_MS - HOUR_MS, NOW_MS - 600_000)
-    assert [] == at.blind(rule(), "all", NOW_MS)  # else nothing would clear for a day
+    assert [] == at.blind(rule(), "all", NOW_MS - HOUR_MS, NOW_MS)  # else nothing would clear for a day
 
 
 def due(judging: Judging) -> list[tuple[str, str]]:
@@ -152,6 +182,38 @@ def test_a_rule_for_each_coin_watches_only_so_many_and_says_so() -> None:
         for number in range(MAX_SCOPES + 5):
             judging.touch("24h", f"base=C{number}")
     assert (MAX_SCOPES, 1) == (len(due(judging)), len(logs))
+
+
+def test_the_place_of_a_coin_whose_total_is_zero_and_told_is_free_again() -> None:
+    judging = Judging([rule(scope="each base")])
+    (one,) = judging.rules.values()
+    with capture_logs():
+        for number in range(MAX_SCOPES):
+            judging.touch("24h", f"base=C{number}")
+    due(judging)
+    judging.ask(one, "base=C1", 0, NOW_MS)
+    judging.ask(one, "base=C2", 5 * MILLION, NOW_MS)  # open: stays
+    judging.ask(one, "base=C2", 0, NOW_MS)
+    with capture_logs():
+        for name in ("base=NEW", "base=TOO-MANY"):
+            judging.touch("24h", name)
+    assert [("r", "base=NEW")] == due(judging)
+
+
+def test_what_was_not_seen_counts_towards_no_hold() -> None:
+    judging = Judging([rule(hold="10s", clear_hold="10s")])
+    (one,) = judging.rules.values()
+    for second, millions in ((0, 5), (9, 5)):
+        assert judging.ask(one, "all", millions * MILLION, NOW_MS + second * 1000) is None
+    judging.restart_holds(NOW_MS + 60_000)
+    assert judging.ask(one, "all", 5 * MILLION, NOW_MS + 69_999) is None
+    fired = judging.ask(one, "all", 5 * MILLION, NOW_MS + 70_000)
+    assert fired is not None and "fired" == fired.kind
+    assert judging.ask(one, "all", 0, NOW_MS + 71_000) is None
+    judging.restart_holds(NOW_MS + 200_000)
+    assert judging.ask(one, "all", 0, NOW_MS + 209_999) is None
+    cleared = judging.ask(one, "all", 0, NOW_MS + 210_000)
+    assert cleared is not None and "cleared" == cleared.kind
 
 
 @pytest.mark.parametrize(

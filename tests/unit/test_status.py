@@ -2,8 +2,9 @@
 
 import pytest
 
+from liqwatch.amounts import money
 from liqwatch.status.lines import trouble_lines
-from liqwatch.status.words import ago, money, share, until
+from liqwatch.status.words import ago, share, until
 from tests.support.feeds import StubFeed
 
 
@@ -14,11 +15,11 @@ from tests.support.feeds import StubFeed
         ("1700000000", "$1.70B"),
         ("85880000", "$85.8M"),
         ("516940000", "$516M"),
-        ("12400", "$12.4K"),
+        ("12400", "$12,400"),
         ("950.99", "$950"),
         ("0", "$0"),
         ("19130000000", "$19.1B"),
-        ("1234567000000", "$1,234B"),
+        ("1234567000000", "$1.23T"),
     ],
 )
 def test_money_has_three_figures_and_is_never_rounded_up(dollars: str, text: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqwatch.alerter.text import DOLLAR, Amount, Snapshot, compose, duration, exact, moment, money, name, span_words
+from liqwatch.alerter.text import Amount, Snapshot, compose, duration, exact, moment, name, span_words
+from liqwatch.amounts import DOLLAR, money
 from liqwatch.events import LargestRecord, VenueCoverage
 
 AT_MS = 1_769_748_190_123  # 2026-01-30 04:43:10 UTC

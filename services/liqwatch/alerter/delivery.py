@@ -18,7 +18,7 @@ from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from ..supervise import Backoff
 from .incidents import Delivery, attempts, step_at, with_attempt, with_outcome
-from .journal import Fenced, Journal
+from .journal import Fenced, Journal, Unwritable
 from .notices import notice, trial_notice
 from .notifiers import discover
 from .notifiers.base import (
@@ -36,6 +36,7 @@ from .pace import Bucket
 from .sending import Sender
 
 QUEUE_SIZE = 200
+_UNWRITABLE_PAUSE = 30.0  # seconds
 _SEARCHES = 3  # tries to look a message up before it is sent again
 
 log_ = structlog.get_logger("alerter")
@@ -102,6 +103,9 @@ class Courier:
                 await self._deliver(delivery)
             except Fenced:
                 pass  # the new owner delivers
+            except Unwritable as error:
+                log_.error("a delivery stays open", target=self.name, incident=delivery.incident_id, reason=str(error))
+                await self._pause(_UNWRITABLE_PAUSE)
             except Exception:
                 log_.exception("a delivery failed and stays open", target=self.name)
                 await self._pause(1.0)

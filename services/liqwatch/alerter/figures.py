@@ -14,6 +14,7 @@ from .text import Amount
 
 TOP = 5
 _BLIND_MS = 60_000  # a venue nobody watched for so long is not watched now
+_MAY_MISS = 0.1
 Pair = tuple[str, str]  # window, scope
 
 
@@ -79,19 +80,25 @@ class Figures:
         """Lets go of coverage that no window asks for any more."""
         self._coverage.forget(now_ms)
 
-    def blind(self, rule: RuleSettings, scope: str, now_ms: int) -> list[str]:
-        """Venues of the scope that somebody watched within the window, or should have, and nobody watches now.
+    def blind(self, rule: RuleSettings, scope: str, opened_ms: int, now_ms: int) -> list[str]:
+        """Venues of the scope without which nobody can say that the total has fallen since the incident opened.
 
-        A total that falls because its feed is gone has not fallen.
+        Somebody watched them within the window or since it opened, or should have, and nobody watches them now, or
+        more than a tenth of the window or of the incident, whichever is shorter, was missed. What the last minute
+        brought is not on record yet. A total that falls because its feed is gone has not fallen.
         """
         recent = now_ms - int(_BLIND_MS * self._speed)
-        start = now_ms - int(rule.window.total_seconds() * 1000)
+        span = int(rule.window.total_seconds() * 1000)
         now = {row.venue: row.share for row in self._shares(scope, recent, now_ms)}
         dead = [venue for venue, share in now.items() if share == 0]
         if dead and len(dead) == len(now):
             return dead
-        window = {row.venue: row.share for row in self._shares(scope, start, now_ms)}
-        return [venue for venue in dead if window.get(venue, 0) > 0]
+        # What was watched only before the window has left it, and the total has fallen by that.
+        counted = {row.venue for row in self._shares(scope, min(opened_ms, now_ms) - span, now_ms) if row.share > 0}
+        start = max(now_ms - span, opened_ms)
+        seen = self._shares(scope, start, recent) if recent > start else ()
+        missed = [row.venue for row in seen if row.share < 1 - _MAY_MISS]
+        return [venue for venue in now if venue in counted and (venue in dead or venue in missed)]
 
     def view(self, rule: RuleSettings, scope: str, now_ms: int) -> View:
         """Everything that a step tells and that can be checked later."""

@@ -12,11 +12,12 @@ import structlog
 from pydantic import ValidationError
 
 from ..clock import Clock
-from ..eventlog import EARLIEST, NOTHING_ASSIGNED, Assignment, Entry, Log, LogUnavailable, Member, Record
+from ..eventlog import EARLIEST, NOTHING_ASSIGNED, Assignment, Entry, Log, LogUnavailable, Member, Record, RecordRefused
 from ..events import Incident
 from ..supervise import Backoff
 from ..topics import ALERTS
 from .incidents import close_unannounced
+from .shrinking import shrunk
 from .turns import Turn, Turns
 
 _FETCH_SECONDS = 0.5
@@ -31,11 +32,15 @@ class Fenced(Exception):
     """Another alerter has taken over, or may have: nothing more may be sent."""
 
 
+class Unwritable(Exception):
+    """The log will never take this record, however short: it is not sent, and stays open."""
+
+
 class Journal:
     """Reads and writes the alerts topic; holds the incidents that are open or not delivered yet.
 
     `is_live` says which incidents have to be kept. `on_turn` is called when acting begins or ends, `on_written`
-    with each state of an incident that the log has taken.
+    with each state of an incident that the log has taken, `on_cut` with the id of one that it refused as a whole.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Journal:
         is_live: Callable[[Incident], bool],
         on_turn: Callable[[], None],
         on_written: Callable[[Incident], None],
+        on_cut: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.incidents: dict[str, Incident] = {}
         self.reachable = True
@@ -56,6 +62,7 @@ class Journal:
         self._is_live = is_live
         self._on_turn = on_turn
         self._on_written = on_written
+        self._on_cut = on_cut
         self._turns = Turns()
         self._assignment: Assignment = NOTHING_ASSIGNED
         self._position = 0
@@ -171,7 +178,10 @@ class Journal:
             self._in_hand = True
             try:
                 async with asyncio.timeout(_APPEND_SECONDS):
-                    offsets = await self._append(claim, states)
+                    try:
+                        written = list(zip(states, await self._append(claim, states), strict=True))
+                    except RecordRefused:
+                        written = await self._append_each(claim, states)
             except (LogUnavailable, TimeoutError):
                 self._take_back(claim, batch)
                 await asyncio.sleep(backoff.next())
@@ -180,10 +190,36 @@ class Journal:
                 self._in_hand = False
                 self._appended.set()
             backoff.reset()
-            for state, offset in zip(states, offsets, strict=True):
-                _resolve(batch[state.incident_id], offset)
+            for state, offset in written:
+                _resolve(batch.pop(state.incident_id), offset)
                 if self.acting and state.generation == self.generation:
                     self._on_written(state)
+            for waiting in batch.values():
+                _fail(waiting, Unwritable("the log refuses the record of the incident"))
+
+    async def _append_each(self, claim: bytes | None, states: list[Incident]) -> list[tuple[Incident, int]]:
+        """One by one, so that a record which the log will never take holds up no other; that one is cut down."""
+        if claim is not None:
+            await self._append(claim, [])
+        written = []
+        for state in states:
+            for number, version in enumerate((state, *shrunk(state))):
+                try:
+                    (offset,) = await self._append(None, [version])
+                except RecordRefused as error:
+                    reason = str(error)
+                    continue
+                if number:
+                    self._on_cut(state.incident_id)
+                    log_.error("record cut down: too large for the log", incident=state.incident_id, reason=reason)
+                    if self.incidents.get(state.incident_id) is state:
+                        self.incidents[state.incident_id] = version
+                written.append((version, offset))
+                break
+            else:
+                self._on_cut(state.incident_id)
+                log_.error("an incident cannot be recorded", incident=state.incident_id, reason=reason)
+        return written
 
     async def _append(self, claim: bytes | None, states: list[Incident]) -> list[int]:
         now_ms = self._clock.now_ms()
@@ -296,7 +332,7 @@ def _resolve(waiting: Waiting, offset: int) -> None:
             one.set_result(offset)
 
 
-def _fail(waiting: Waiting) -> None:
+def _fail(waiting: Waiting, error: Exception | None = None) -> None:
     for one in waiting:
         if not one.done():
-            one.set_exception(Fenced())
+            one.set_exception(error or Fenced())

@@ -1,6 +1,7 @@
 """Which rules have to be asked now, and what each remembers of each scope. No I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -80,11 +81,20 @@ class Judging:
         """What the rule says; it remembers that it was asked."""
         verdict, after = judge(rule, usd, self._memories.get((rule.name, scope), _NOTHING), now_ms)
         self._remember(rule, scope, after)
+        if usd == 0 and after == _NOTHING and rule.name in self._scopes:
+            self._scopes[rule.name].discard(scope)  # its place is free: coins come and go
         return verdict
 
     def hold_back(self, rule: RuleSettings, scope: str, incident: Incident) -> None:
         """A clear was not to be told: the incident stays open, and its time under the clear level begins anew."""
         self._remember(rule, scope, memory(incident))
+
+    def restart_holds(self, now_ms: int) -> None:
+        """What was not seen does not count: every time above or below a level begins anew."""
+        for pair, kept in self._memories.items():
+            above = None if kept.above_since_ms is None else now_ms
+            below = None if kept.below_since_ms is None else now_ms
+            self._memories[pair] = replace(kept, above_since_ms=above, below_since_ms=below)
 
     def _remember(self, rule: RuleSettings, scope: str, after: Memory) -> None:
         if after == _NOTHING:

@@ -48,6 +48,7 @@ class Outbox:
         self._ending: list[asyncio.Task[None]] = []
         self._durable: dict[str, int] = {}  # incident -> time of its newest step that the log has
         self._journal: Journal | None = None
+        self._shown: set[str] = set(targets)  # have a value in the metrics
         self._overflowed = False  # a queue was full: its next free place is offered to everything that waits
 
     def start(self, journal: Journal) -> None:
@@ -122,6 +123,9 @@ class Outbox:
                 oldest = min(oldest, delivery.step_ms)
         for target, number in pending.items():
             self._metrics.outbox_pending.labels(target).set(number)
+        for target in self._shown - set(pending):
+            self._metrics.outbox_pending.remove(target)
+        self._shown = set(pending)
         self._metrics.outbox_oldest.set(max(0, now_ms - oldest) / 1000 / self._clock.speed)
         self._ending = [task for task in self._ending if not task.done()]
 

@@ -73,11 +73,13 @@ class AlerterService:
             is_live=self._is_live,
             on_turn=self._on_turn,
             on_written=self._outbox.written,
+            on_cut=lambda _: metrics.records_cut.inc(),
         )
         self._open: dict[tuple[str, str], str] = {}  # rule, scope -> incident
         self._peaks: set[str] = set()  # incidents with a peak that the log does not have yet
         self._held_back: set[str] = set()  # incidents whose clear is held back
         self._stale: bool | None = None
+        self._unseen = False  # totals were stale since the rules were last asked
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then lets messages in hand finish, for a second or so."""
@@ -181,8 +183,14 @@ class AlerterService:
 
     def _judge(self) -> None:
         now_ms = self._clock.now_ms()
-        if not self._journal.acting or self._figures.stale(now_ms):
+        if not self._journal.acting:
+            return
+        if self._figures.stale(now_ms):
+            self._unseen = True
             return  # what was touched stays due
+        if self._unseen:
+            self._unseen = False
+            self._judging.restart_holds(now_ms)
         for rule, scope in self._judging.due():
             usd = self._figures.sum(window_name(rule.window), scope).side(rule.side)
             verdict = self._judging.ask(rule, scope, usd, now_ms)
@@ -216,7 +224,7 @@ class AlerterService:
     ) -> bool:
         if verdict.kind != "cleared" or incident is None:
             return False
-        blind = self._figures.blind(rule, scope, now_ms)
+        blind = self._figures.blind(rule, scope, incident.opened_ms, now_ms)
         if not blind:
             return False
         self._judging.hold_back(rule, scope, incident)

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from ..amounts import DOLLAR, money
 from ..events import LargestRecord, SideOrBoth, VenueCoverage
 from ..wire import micros
 from .rules import Kind
 
-DOLLAR = 1_000_000  # micro-dollars
 _WINDOW_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _PLURAL = {"long": "longs", "short": "shorts", "both": "positions"}
 _WATCHED_WHOLE = 0.9995  # what is shown as 100 %
@@ -82,18 +82,6 @@ def at_least(snapshot: Snapshot) -> bool:
     return not snapshot.coverage or any(
         venue.completeness != "all" or venue.share < _WATCHED_WHOLE for venue in snapshot.coverage
     )
-
-
-def money(usd: int) -> str:
-    """Micro-dollars as `$1.71B`, `$85.9M`, `$12,400`: three digits from a million on, cut off, not rounded."""
-    dollars = max(usd, 0) // DOLLAR
-    for suffix, power in (("T", 12), ("B", 9), ("M", 6)):
-        if dollars >= 10**power:
-            whole = dollars // 10**power
-            places = max(0, 3 - len(str(whole)))
-            part = dollars * 10**places // 10**power - whole * 10**places
-            return f"${whole}.{part:0{places}d}{suffix}" if places else f"${whole}{suffix}"
-    return f"${dollars:,}"
 
 
 def exact(usd: Decimal) -> str:

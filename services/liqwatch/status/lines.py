@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from ..amounts import money
 from .board import Board, FeedState
-from .words import money, share, until
+from .words import share, until
 
 _FIRST_SECONDS = 3.0
 _LIVE = ("acknowledged", "delivering")

@@ -10,11 +10,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..amounts import money
 from ..totals import STALE_AFTER_MS
 from ..wire import micros
 from .board import Board, FeedState
 from .lines import NO_NETWORK
-from .words import ago, money, share, until
+from .words import ago, share, until
 
 _REFRESH_SECONDS = 1.0
 _LIVE = ("acknowledged", "delivering")

@@ -1,16 +1,4 @@
-"""Numbers and times as a person reads them. Pure."""
-
-
-def money(micro_dollars: int) -> str:
-    """`$1.71B`, `$85.9M`, `$12.4K`, `$950`: three figures, rounded down so that no threshold is shown early."""
-    dollars = micro_dollars // 1_000_000
-    for suffix, scale in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if dollars >= scale:
-            hundredths = dollars * 100 // scale
-            whole, rest = divmod(hundredths, 100)
-            text = f"{whole}.{rest:02d}" if whole < 10 else f"{whole}.{rest // 10}" if whole < 100 else f"{whole:,}"
-            return f"${text}{suffix}"
-    return f"${dollars}"
+"""Shares and times as a person reads them. Pure."""
 
 
 def share(part: int, whole: int) -> str:
