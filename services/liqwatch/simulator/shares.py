@@ -4,7 +4,7 @@ from .dialects import VENUES
 
 Shares = dict[str, float]  # weights by venue, any scale
 
-# Thirty days of early 2026 in short. The venues that no page tells apart share what is left.
+# Made up after the two days below; a venue that no page tells apart has OTHER.
 USUAL: Shares = {
     "hyperliquid": 34, "bybit": 20, "binance": 13, "okx": 8.5, "bitget": 5, "htx": 3.5, "gate": 3.5,
     "aster": 2.5, "lighter": 2, "bitmex": 1.2, "kraken": 0.8, "deribit": 0.8, "dydx": 0.6, "bitfinex": 0.6,

@@ -1,5 +1,6 @@
 """What a simulated venue is: its REST answers, and one conversation per socket. No sockets here."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -85,6 +86,15 @@ class Dialect(Protocol):
 
 def of_product(listings: Listings, product: str) -> list[Listing]:
     return [listing for listing in listings.values() if listing.product == product]
+
+
+def fell(past: Sequence[Entry], since_ms: int, until_ms: int) -> Sequence[Entry]:
+    """The part of `past` from the one time to the other, both included, the newest last."""
+    return past[bisect_left(past, since_ms, key=_time) : bisect_right(past, until_ms, key=_time)]
+
+
+def _time(entry: Entry) -> int:
+    return entry.event_ms
 
 
 def text(message: object) -> str:

@@ -10,11 +10,13 @@ from ...events import LONG
 from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
-from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, fell, of_product, parse, text
 
 TOPIC = "liquidation"
 PRODUCTS = ("usdt-futures", "coin-futures", "usdc-futures")
 IDLE_SECONDS = 120  # without a ping of the client
+LISTED_AT_MOST = 100  # past records in one answer
+LISTED_DAYS = 3
 
 
 def listings() -> Iterator[Listing]:
@@ -36,12 +38,32 @@ class BitgetDialect:
     control_ping_seconds: float | None = None
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
-        if path != "/api/v3/market/instruments":
+        if path not in ("/api/v3/market/instruments", "/api/v3/market/liquidations"):
             return None
         category = query.get("category", "")
         if category.lower() not in PRODUCTS:
             return RestAnswer({"code": "40020", "msg": "Parameter category error", "data": None}, 400)
+        if path.endswith("liquidations"):
+            return self._past_records(category.lower(), query)
         data = [_instrument(listing) for listing in of_product(self.listings, category.lower())]
+        return RestAnswer({"code": "00000", "msg": "success", "requestTime": 0, "data": data})
+
+    def _past_records(self, product: str, query: Mapping[str, str]) -> RestAnswer:
+        """The newest first, three days of them; there is only the cursor to go on with.
+
+        In what `amount` is counted the page does not say: it is taken to be as on the socket.
+        """
+        latest = self.past[-1].event_ms if self.past else 0
+        records = [
+            entry
+            for entry in sorted(fell(self.past, latest - LISTED_DAYS * 86_400_000, latest), key=_number, reverse=True)
+            if entry.listing.product == product
+            and query.get("symbol", entry.listing.symbol) == entry.listing.symbol
+            and entry.number < int(query.get("cursor") or entry.number + 1)
+        ]
+        page = records[: min(int(query.get("limit") or LISTED_AT_MOST), LISTED_AT_MOST)]
+        cursor = str(page[-1].number) if len(page) < len(records) else ""
+        data = {"list": [_row(entry) for entry in page], "cursor": cursor}
         return RestAnswer({"code": "00000", "msg": "success", "requestTime": 0, "data": data})
 
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
@@ -115,6 +137,10 @@ def _row(entry: Entry) -> Mapping[str, str]:
         "amount": plain(entry.notional()),
         "ts": str(entry.event_ms),
     }
+
+
+def _number(entry: Entry) -> int:
+    return entry.number
 
 
 def _instrument(listing: Listing) -> Mapping[str, Any]:

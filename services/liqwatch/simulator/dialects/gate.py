@@ -9,11 +9,13 @@ from ...events import LONG
 from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
-from .base import Conversation, Frame, Listings, RestAnswer, of_product, parse, text
+from .base import Conversation, Frame, Listings, RestAnswer, fell, of_product, parse, text
 
 CHANNEL = "futures.public_liquidates"
 PRODUCTS = ("usdt", "btc", "usd1")
 ROWS = 20  # in one message at most
+LISTED, LISTED_AT_MOST = 100, 1000  # past orders in one answer, and where the client asks for more
+LONGEST_SECONDS = 3600
 
 
 _CONTRACTS = {  # coins
@@ -55,6 +57,8 @@ class GateDialect:
         for product in PRODUCTS:
             place = f"/api/v4/futures/{product}/contracts"
             listings = of_product(self.listings, product)
+            if path == f"/api/v4/futures/{product}/liq_orders":
+                return self._past_orders(product, query)
             if path == place:
                 return RestAnswer([_contract(listing) for listing in listings])
             if path.startswith(place + "/"):
@@ -62,6 +66,22 @@ class GateDialect:
                 missing = RestAnswer({"label": "CONTRACT_NOT_FOUND", "message": "contract not found"}, 400)
                 return RestAnswer(found[0]) if found else missing
         return None
+
+    def _past_orders(self, product: str, query: Mapping[str, str]) -> RestAnswer:
+        """The newest first; times are seconds, and there is no cursor: who wants more asks for an earlier `to`."""
+        latest = self.past[-1].event_ms // 1000 if self.past else 0
+        until = int(query.get("to") or max(latest, int(query.get("from", 0))))
+        since = int(query.get("from") or until - LONGEST_SECONDS)
+        if until - since > LONGEST_SECONDS:
+            words = f"from and to may lie {LONGEST_SECONDS} seconds apart"
+            return RestAnswer({"label": "INVALID_PARAM_VALUE", "message": words}, 400)
+        most = min(int(query.get("limit") or LISTED), LISTED_AT_MOST)
+        rows = [
+            _past_order(entry)
+            for entry in reversed(fell(self.past, since * 1000, until * 1000 + 999))
+            if entry.listing.product == product and query.get("contract", entry.listing.symbol) == entry.listing.symbol
+        ]
+        return RestAnswer(rows[:most])
 
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
         product = urlsplit(path).path.removeprefix("/v4/ws/").rstrip("/")
@@ -129,6 +149,20 @@ class GateConversation:
 
     def ticks(self, now_ms: int) -> Sequence[Frame]:
         return ()
+
+
+def _past_order(entry: Entry) -> Mapping[str, Any]:
+    # `size` is the position here: a long is positive, and the order that closes it negative.
+    sign = 1 if entry.side == LONG else -1
+    return {
+        "time": entry.event_ms // 1000,
+        "contract": entry.listing.symbol,
+        "size": plain(sign * entry.contracts),
+        "order_size": plain(-sign * entry.contracts),
+        "order_price": plain(entry.price),
+        "fill_price": plain(entry.listing.round_price(entry.price * 1003 / 1000)),
+        "left": "0",
+    }
 
 
 def _contract(listing: Listing) -> Mapping[str, Any]:

@@ -6,16 +6,24 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
+
 from ...events import LONG
 from ..listings import Listing, linear, special
 from ..orders import EXACT, Entry, plain
 from ..trouble import Trouble
-from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, fell, of_product, parse, text
 
 PING_SECONDS = 5
 UNANSWERED = 5
+LISTED_AT_MOST = 50  # past orders in one answer
+LONGEST_MS = 2 * 3_600_000
 _SOCKETS = {"/linear-swap-notification": "linear", "/swap-notification": "coin"}
 _LISTS = {"/linear-swap-api/v1/swap_contract_info": "linear", "/swap-api/v1/swap_contract_info": "coin"}
+_PAST = {
+    "/linear-swap-api/v3/swap_liquidation_orders": "linear",
+    "/swap-api/v3/swap_liquidation_orders": "coin",
+}
 
 
 _CONTRACTS = {  # coins
@@ -55,12 +63,40 @@ class HtxDialect:
     control_ping_seconds: float | None = None
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        if path in _PAST:
+            return self._past_orders(_PAST[path], query)
         product = _LISTS.get(path)
         if product is None:
             return None
         dated = query.get("business_type") == "all"  # without it the list holds swaps only
         listings = [listing for listing in of_product(self.listings, product) if dated or not listing.dated]
         return RestAnswer({"status": "ok", "data": [_contract(listing) for listing in listings], "ts": 0})
+
+    def _past_orders(self, product: str, query: Mapping[str, str]) -> RestAnswer:
+        """Of one contract, in two hours at most; the first answer has the newest, `from_id` goes on after one."""
+        listing = self.listings.get(query.get("contract", ""))
+        if listing is None or listing.product != product:
+            return _refused(1332, "The contract doesnt exist.")
+        if query.get("trade_type") not in ("0", "5", "6"):
+            return _refused(1030, "Abnormal trade_type.")
+        latest = self.past[-1].event_ms if self.past else 0
+        until = int(query.get("end_time") or latest)
+        since = int(query.get("start_time") or until - LONGEST_MS)
+        if until - since > LONGEST_MS:
+            return _refused(1030, "start_time and end_time may lie two hours apart.")
+        newest_first = query.get("direct", "prev") == "prev"
+        wanted = {"5": "sell", "6": "buy"}.get(query["trade_type"])
+        found = sorted(fell(self.past, since, until), key=lambda entry: entry.number, reverse=newest_first)
+        start = int(query.get("from_id") or 0)
+        rows = [
+            entry
+            for entry in found
+            if entry.listing == listing
+            and wanted in (None, _direction(entry))
+            and (not start or (entry.number < start if newest_first else entry.number > start))
+        ]
+        data = [orjson.Fragment(f'{{"query_id":{entry.number},{_fields(entry)}}}') for entry in rows[:LISTED_AT_MOST]]
+        return RestAnswer({"code": 200, "msg": "", "data": data, "ts": latest})
 
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
         product = _SOCKETS.get(urlsplit(path).path)
@@ -136,14 +172,27 @@ def packed(message: str) -> bytes:
 
 
 def notify(entry: Entry, now_ms: int) -> str:
-    """The message about one order. Numbers are JSON numbers, so it is written out digit by digit."""
+    """The message about one order."""
+    topic = f"public.{entry.listing.symbol}.liquidation_orders"
+    return f'{{"op":"notify","topic":"{topic}","ts":{now_ms},"data":[{{{_fields(entry)}}}]}}'
+
+
+def _direction(entry: Entry) -> str:
+    return "sell" if entry.side == LONG else "buy"  # the order's: a long is closed by selling
+
+
+def _refused(code: int, words: str) -> RestAnswer:
+    return RestAnswer({"code": code, "msg": words, "data": None, "ts": 0})
+
+
+def _fields(entry: Entry) -> str:
+    """The fields of an order. Numbers are JSON numbers, so they are written out digit by digit."""
     listing = entry.listing
     amount = plain(entry.base()) if not listing.inverse else plain(round(entry.base(), 12))
     row = [
         f'"symbol":"{listing.base}"',
         f'"contract_code":"{listing.symbol}"',
-        # The direction is the order's: a long is closed by selling.
-        f'"direction":"{"sell" if entry.side == LONG else "buy"}"',
+        f'"direction":"{_direction(entry)}"',
         '"offset":"close"',
         f'"volume":{plain(entry.contracts)}',
         f'"price":{plain(entry.price)}',
@@ -155,8 +204,7 @@ def notify(entry: Entry, now_ms: int) -> str:
         kind = _business_type(listing)
         row += [f'"trade_turnover":{turnover}', f'"contract_type":"{kind}"', f'"pair":"{_pair(listing)}"']
         row += [f'"business_type":"{kind}"', f'"trade_partition":"{listing.quote}"']
-    topic = f"public.{listing.symbol}.liquidation_orders"
-    return f'{{"op":"notify","topic":"{topic}","ts":{now_ms},"data":[{{{",".join(row)}}}]}}'
+    return ",".join(row)
 
 
 def _code(topic: object) -> str:

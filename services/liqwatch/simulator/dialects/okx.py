@@ -10,10 +10,12 @@ from ...events import LONG
 from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
-from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product, parse, text
+from .base import Conversation, Frame, HangUp, Listings, RestAnswer, fell, of_product, parse, text
 
 CHANNEL = "liquidation-orders"
 IDLE_SECONDS = 30
+LISTED_AT_MOST = 100  # past orders in one answer
+LISTED_DAYS = 7
 TYPES = ("SWAP", "FUTURES", "MARGIN", "OPTION")
 
 
@@ -56,12 +58,37 @@ class OkxDialect:
     _connections: int = 0
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
+        if path == "/api/v5/public/liquidation-orders":
+            return self._past_orders(query)
         if path != "/api/v5/public/instruments":
             return None
         if query.get("instType") not in TYPES:
             return RestAnswer({"code": "51000", "msg": "Parameter instType error", "data": []}, 400)
         data = [_instrument(listing) for listing in of_product(self.listings, query["instType"])]
         return RestAnswer({"code": "0", "msg": "", "data": data})
+
+    def _past_orders(self, query: Mapping[str, str]) -> RestAnswer:
+        """The newest first, of one family; `after` and `before` are times that the rows are older and newer than."""
+        product, family = query.get("instType"), query.get("instFamily") or query.get("uly")
+        if product not in TYPES:
+            return RestAnswer({"code": "51000", "msg": "Parameter instType error", "data": []}, 400)
+        if family is None:
+            words = "Either parameter uly or instFamily is required"
+            return RestAnswer({"code": "50015", "msg": words, "data": []}, 400)
+        if query.get("state") != "filled":  # of those that are not filled yet there are none here
+            code = {"code": "0", "msg": ""} if "state" in query else {"code": "50014", "msg": "state can not be empty"}
+            return RestAnswer(code | {"data": []})
+        latest = self.past[-1].event_ms if self.past else 0
+        until, since = int(query.get("after") or latest + 1), int(query.get("before") or 0)
+        since = max(since, latest - LISTED_DAYS * 86_400_000)
+        rows = [
+            entry
+            for entry in reversed(fell(self.past, since + 1, until - 1))
+            if (entry.listing.product, _family(entry.listing)) == (product, family)
+            and query.get("instId", entry.listing.symbol) == entry.listing.symbol
+        ][: min(int(query.get("limit") or LISTED_AT_MOST), LISTED_AT_MOST)]
+        by_symbol = sorted(rows, key=lambda entry: entry.listing.symbol)
+        return RestAnswer({"code": "0", "msg": "", "data": [data | {"totalLoss": "0"} for data in _data(by_symbol)]})
 
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
         if urlsplit(path).path != "/ws/v5/public":
@@ -125,7 +152,7 @@ class OkxConversation:
         return ()
 
 
-def _data(entries: Sequence[Entry]) -> list[Mapping[str, Any]]:
+def _data(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     return [
         {
             "details": [_detail(entry) for entry in rows],
