@@ -104,7 +104,19 @@ def test_the_quick_way_reads_as_the_careful_one(name: str, data: st.DataObject) 
     )
     for holder, key in list(_places(message)):
         value = holder[key]
-        if key in ("z", "ap", "v", "p", "sz", "bkPx", "amount", "price", "size", "volume") and value not in (
+        if key in (
+            "z",
+            "ap",
+            "v",
+            "p",
+            "sz",
+            "bkPx",
+            "amount",
+            "price",
+            "size",
+            "volume",
+            "leavesQty",
+        ) and value not in (
             None,
             True,
         ):

@@ -37,6 +37,8 @@ class Stamp:
     venue: str
     price_kind: str
     unit: str
+    timed_by: str = "venue"
+    source: str = "stream"
 
 
 def explained(frame: Frame, answer: Callable[[Any], Received]) -> Received:
@@ -200,8 +202,8 @@ def event(
         plain(usd),
         time_ms,
         received_ms,
-        "venue",
-        "stream",
+        stamp.timed_by,
+        stamp.source,
         stamp.unit,
     )
 
