@@ -42,7 +42,8 @@ def test_events_keep_the_contract_and_say_where_they_come_from(name: str) -> Non
     for _, line in recordings.frames(name):
         for event in decoder.recorded(json.dumps(line), recordings.NOW_MS).liquidations:
             message = events.Liquidation.model_validate_json(encode(event))
-            assert (name, venue.unit, "received" if name in UNTIMED else "venue", "stream") == (
+            source = "gap-fill" if line.get("replay") else "stream"
+            assert (name, venue.unit, "received" if name in UNTIMED else "venue", source) == (
                 message.venue,
                 message.unit,
                 message.timed_by,
