@@ -251,7 +251,7 @@ VENUE = Venue(
     docs="https://apidocs.lighter.xyz/docs/websocket-reference",
     checked="2026-04-21",
     completeness="all",
-    completeness_note="Every fill of a liquidation, as a flagged trade; the answer to a subscription replays recent ones.",
+    completeness_note="Every fill of a liquidation, as a flagged trade; what answers a subscription replays some.",
     side_rule="The liquidated account is the taker: `is_maker_ask` true means that it bought, and closed a short; "
     "false a long.",
     price_kind="fill",
