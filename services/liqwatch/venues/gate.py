@@ -9,6 +9,7 @@ import msgspec
 from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
+from ._history import asking, history_page, spans
 from ._lists import coin, document, page
 from ._numbers import (
     LARGEST_USD,
@@ -44,6 +45,8 @@ from .base import (
     Feed,
     Frame,
     FrameKind,
+    History,
+    HistoryPage,
     Instrument,
     InstrumentList,
     InstrumentPage,
@@ -59,6 +62,8 @@ STAMP = Stamp("gate", "order", "order")
 # Every request has to carry a time, and it is looked at only where requests are signed. A session has no clock.
 REQUEST_TIME = 1_787_270_400
 SECONDS_BELOW = 1_000_000_000_000  # older documentation gives `time` in seconds
+HISTORY_ROWS = 1000  # of one answer at most
+HISTORY_SECONDS = 3600  # of one question at most
 
 _DATA = FrameKind.DATA
 
@@ -234,6 +239,49 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     return Instrument(name, coin(base), coin(quote), contract_size=size, feed=feed, trading=trading)
 
 
+def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
+    """Every contract of a settlement coin at once, hour by hour."""
+    return [
+        asking(
+            f"https://api.gateio.ws/api/v4/futures/{settle}/liq_orders",
+            **{"from": since, "to": until, "limit": HISTORY_ROWS},
+        )
+        for since, until in spans(since_ms // 1000, -(-until_ms // 1000), HISTORY_SECONDS)
+        for settle in CONTROL_CONTRACTS
+    ]
+
+
+def read_history(url: str, body: bytes, instruments: Instruments, received_ms: int) -> HistoryPage:
+    """A page of liq_orders. Here the sign of `size` is the POSITION's, and times are whole seconds."""
+    rows = document(body)
+    if isinstance(rows, dict):
+        raise ValueError(f"refused: {shown(rows.get('message') or rows.get('label'))}")
+    next_url = None
+    if isinstance(rows, list) and len(rows) >= HISTORY_ROWS:
+        times = {row["time"] for row in rows if isinstance(row, dict) and isinstance(row.get("time"), int)}
+        oldest = min(times, default=0)
+        if len(times) > 1:  # the oldest second may have been cut: it is read anew, and whole, with what is older
+            rows = [row for row in rows if not (isinstance(row, dict) and row.get("time") == oldest)]
+            next_url = asking(url, to=oldest)
+        elif times:
+            next_url = asking(url, to=oldest - 1)
+    return history_page(rows, lambda row: _past(instruments, row, received_ms), next_url)
+
+
+def _past(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
+    instrument = known(instruments, row, "contract")
+    position = number(field(row, "size"), "size", Reason.BAD_QUANTITY)
+    # What was closed is the order; it has the opposite sign of the position, and may be a part of it.
+    order = abs(number(row.get("order_size") or position, "order_size", Reason.BAD_QUANTITY)) or abs(position)
+    if position == 0:
+        return None
+    given = field(row, "time")
+    time_ms = moment(given * 1000 if isinstance(given, int) and given < SECONDS_BELOW else given, "time")
+    side = "long" if position > 0 else "short"
+    price, said = price_of(row, "order_price"), f"{order}@{row['order_price']}"
+    return liquidation(STAMP, instrument, side, said, order, price, time_ms, received_ms)
+
+
 VENUE = Venue(
     name="gate",
     title="Gate",
@@ -258,5 +306,13 @@ VENUE = Venue(
     ping_every=timedelta(seconds=15),
     silence_limit=timedelta(seconds=60),
     control_limit=timedelta(seconds=120),
+    history=History(
+        urls=history_urls,
+        read=read_history,
+        same_ids=False,  # times are whole seconds
+        reaches=timedelta(days=1),
+        pause=timedelta(milliseconds=100),  # 200 requests in 10 s
+        resolution_ms=1000,
+    ),
     doubts="No captured frame was seen: the layouts are the documentation's. `time` may be in seconds.",
 )

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..events import plain
 from ..wire import Liquidation
 from ._asked import Asked
+from ._history import asked, asking, history_page, spans
 from ._lists import coin, document, inside, page
 from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, contract_size, divide, shown, words
 from ._rows import (
@@ -34,6 +36,8 @@ from .base import (
     Feed,
     Frame,
     FrameKind,
+    History,
+    HistoryPage,
     Instrument,
     InstrumentList,
     InstrumentPage,
@@ -47,6 +51,11 @@ TOPIC = "public.*.liquidation_orders"
 SIDES = {"sell": "long", "buy": "short"}
 REPEATED = 2014  # err-code of a contract asked for after the wildcard: harmless
 STAMP = Stamp("htx", "bankruptcy", "order")
+HISTORY_PATHS = {
+    "linear": "/linear-swap-api/v3/swap_liquidation_orders",
+    "coin": "/swap-api/v3/swap_liquidation_orders",
+}
+HISTORY_MS = 2 * 3_600_000  # of one question at most
 
 _DATA = FrameKind.DATA
 _multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply  # exact, or the careful way
@@ -171,12 +180,17 @@ class HtxSession:
         return Received(FrameKind.REFUSED, error=words(f"{message.get('err-msg')} (code {code})"))
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
-        instrument = known(self._instruments, row, "contract_code")
-        side = chosen(row, "direction", SIDES, instrument.symbol)
-        time_ms = moment(field(row, "created_at"), "created_at")
         contracts, price = quantity_of(row, "volume"), price_of(row, "price")
-        said = f"{contracts}@{price}"
-        return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
+        return _order(self._instruments, row, f"{contracts}@{price}", contracts, price, received_ms)
+
+
+def _order(
+    instruments: Instruments, row: Row, said: str, contracts: Decimal, price: Decimal, received_ms: int
+) -> Liquidation:
+    instrument = known(instruments, row, "contract_code")
+    side = chosen(row, "direction", SIDES, instrument.symbol)
+    time_ms = moment(field(row, "created_at"), "created_at")
+    return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 
 
 def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
@@ -207,6 +221,46 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     )
 
 
+def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
+    """Contract by contract, as the list takes no other question."""
+    contracts = sorted((one.symbol, one.feed or "linear") for one in instruments.values() if one.unpriced is None)
+    return [
+        asking(
+            f"https://api.hbdm.com{HISTORY_PATHS[feed]}",
+            contract=symbol,
+            trade_type=0,
+            start_time=since,
+            end_time=until,
+            direct="prev",
+        )
+        for since, until in spans(since_ms, until_ms, HISTORY_MS)
+        for symbol, feed in contracts
+    ]
+
+
+def read_history(url: str, body: bytes, instruments: Instruments, received_ms: int) -> HistoryPage:
+    """A page of swap_liquidation_orders: the fields of the stream, the newest first; `query_id` leads to older ones."""
+    answer = document(body)
+    if inside(answer, "code") != 200:
+        raise ValueError(f"refused: {shown(answer.get('msg'))} (code {shown(answer['code'])})")
+    rows = inside(answer, "data")
+    next_url = None
+    if isinstance(rows, list):
+        before = asked(url, "from_id")
+        rows = [row for row in rows if not (isinstance(row, dict) and str(row.get("query_id")) == before)]
+        numbers = [row["query_id"] for row in rows if isinstance(row, dict) and isinstance(row.get("query_id"), int)]
+        if numbers:
+            next_url = asking(url, from_id=min(numbers))
+    return history_page(rows, lambda row: _past(instruments, row, received_ms), next_url)
+
+
+def _past(instruments: Instruments, row: Row, received_ms: int) -> Liquidation:
+    contracts, price = quantity_of(row, "volume"), price_of(row, "price")
+    # Its numbers may be filled up with zeros, which the stream does not send.
+    said = f"{plain(contracts.normalize())}@{plain(price.normalize())}"
+    return _order(instruments, row, said, contracts, price, received_ms)
+
+
 VENUE = Venue(
     name="htx",
     title="HTX",
@@ -230,4 +284,11 @@ VENUE = Venue(
     session=HtxSession,
     ping_every=None,
     silence_limit=timedelta(seconds=20),
+    history=History(
+        urls=history_urls,
+        read=read_history,
+        same_ids=True,
+        reaches=timedelta(days=2),  # it goes back 90 days, contract by contract
+        pause=timedelta(milliseconds=50),  # 240 requests in 3 s
+    ),
 )

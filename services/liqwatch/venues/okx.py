@@ -8,6 +8,7 @@ import msgspec
 
 from ..wire import Liquidation
 from ._asked import Asked
+from ._history import asking, history_page
 from ._lists import coin, document, inside, page
 from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, quick, shown, words
 from ._rows import (
@@ -34,6 +35,8 @@ from .base import (
     Feed,
     Frame,
     FrameKind,
+    History,
+    HistoryPage,
     Instrument,
     InstrumentList,
     InstrumentPage,
@@ -49,6 +52,7 @@ CONTROL_CHANNEL = "mark-price"
 POSITIONS = {"long": "long", "short": "short"}
 ORDERS = {"sell": "long", "buy": "short"}
 STAMP = Stamp("okx", "mark", "order")
+HISTORY_ROWS = 100  # of one answer at most
 
 _DATA = FrameKind.DATA
 
@@ -201,22 +205,28 @@ class OkxSession:
     def _orders(self, items: object, received_ms: int) -> Received:
         if not isinstance(items, list):
             return rejected(f"data is not a list: {shown(items)}")
-        rows: list[object] = []
-        for item in items:
-            details = item.get("details") if isinstance(item, dict) else None
-            if isinstance(details, list):
-                rows += [{**row, "instId": item.get("instId")} if isinstance(row, dict) else row for row in details]
-            else:
-                rows.append(f"no list of details: {shown(item)}")
-        return read_rows(rows, lambda row: self._read(row, received_ms), "data")
+        return read_rows(_details(items), lambda row: _order(self._instruments, row, received_ms), "data")
 
-    def _read(self, row: Row, received_ms: int) -> Liquidation | None:
-        instrument = known(self._instruments, row, "instId")
-        symbol, net = instrument.symbol, row.get("posSide") == "net"
-        side = chosen(row, "side", ORDERS, symbol) if net else chosen(row, "posSide", POSITIONS, symbol)
-        time_ms = moment(field(row, "ts"), "ts")
-        contracts, price, said = quantity_of(row, "sz"), price_of(row, "bkPx"), f"{row['sz']}@{row['bkPx']}"
-        return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
+
+def _details(items: Sequence[object]) -> list[object]:
+    """The rows of every item, each with the instrument that only the item names."""
+    rows: list[object] = []
+    for item in items:
+        details = item.get("details") if isinstance(item, dict) else None
+        if isinstance(item, dict) and isinstance(details, list):
+            rows += [{**row, "instId": item.get("instId")} if isinstance(row, dict) else row for row in details]
+        else:
+            rows.append(f"no list of details: {shown(item)}")
+    return rows
+
+
+def _order(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
+    instrument = known(instruments, row, "instId")
+    symbol, net = instrument.symbol, row.get("posSide") == "net"
+    side = chosen(row, "side", ORDERS, symbol) if net else chosen(row, "posSide", POSITIONS, symbol)
+    time_ms = moment(field(row, "ts"), "ts")
+    contracts, price, said = quantity_of(row, "sz"), price_of(row, "bkPx"), f"{row['sz']}@{row['bkPx']}"
+    return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 
 
 def _subscribe(*args: Mapping[str, str]) -> str:
@@ -244,6 +254,47 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     return Instrument(name, coin(raw["ctValCcy"]), coin(raw["settleCcy"]), contract_size=size, trading=trading)
 
 
+def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
+    """Family by family, as the list wants one; it answers from `after` back, the newest first."""
+    families = {
+        ("SWAP" if one.symbol.endswith("-SWAP") else "FUTURES", one.symbol.rpartition("-")[0])
+        for one in instruments.values()
+        if one.unpriced is None
+    }
+    return [
+        asking(
+            "https://www.okx.com/api/v5/public/liquidation-orders",
+            instType=product,
+            instFamily=family,
+            state="filled",
+            after=until_ms + 1,
+            limit=HISTORY_ROWS,
+        )
+        for product, family in sorted(families, reverse=True)
+    ]
+
+
+def read_history(url: str, body: bytes, instruments: Instruments, received_ms: int) -> HistoryPage:
+    """A page of public/liquidation-orders: the rows of the stream."""
+    answer = document(body)
+    if inside(answer, "code") != "0":
+        raise ValueError(f"refused: {shown(answer.get('msg'))} (code {shown(answer['code'])})")
+    items = inside(answer, "data")
+    if not isinstance(items, list):
+        raise ValueError(f"data is not a list: {shown(items)}")
+    rows = _details(items)
+    next_url = None
+    if len(rows) >= HISTORY_ROWS:
+        times = {int(row["ts"]) for row in rows if isinstance(row, dict) and str(row.get("ts")).isdecimal()}
+        if len(times) > 1:  # the oldest moment may have been cut: it is read anew, and whole, with what is older
+            oldest = min(times)
+            rows = [row for row in rows if not (isinstance(row, dict) and str(row.get("ts")) == str(oldest))]
+            next_url = asking(url, after=oldest + 1)
+        elif times:
+            next_url = asking(url, after=min(times))
+    return history_page(rows, lambda row: _order(instruments, row, received_ms), next_url)
+
+
 VENUE = Venue(
     name="okx",
     title="OKX",
@@ -267,5 +318,12 @@ VENUE = Venue(
     control_limit=timedelta(seconds=60),
     connects=3,
     connects_per=timedelta(seconds=1),
+    history=History(
+        urls=history_urls,
+        read=read_history,
+        same_ids=True,
+        reaches=timedelta(days=1),
+        pause=timedelta(milliseconds=60),  # 40 requests in 2 s
+    ),
     doubts="bkPx is, by the documentation, the price of the transaction with the liquidation account: near the mark.",
 )
