@@ -133,8 +133,9 @@ class ParadexSession:
             return rejected(f"not an object: {shown(message)}")
         if message.get("method") == "subscription":
             params = message.get("params")
-            channel = params.get("channel") if isinstance(params, dict) else None
-            return self._trades([params.get("data")], received_ms) if channel == CHANNEL else IGNORED
+            if not isinstance(params, dict) or params.get("channel") != CHANNEL:
+                return IGNORED
+            return self._trades([params.get("data")], received_ms)
         if message.get("error") is not None:
             return self._refused(message)
         if "result" not in message:

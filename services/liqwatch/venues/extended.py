@@ -1,0 +1,159 @@
+"""Extended (Starknet) perpetuals: public trades that say so, of all markets on one socket whose address subscribes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from ..wire import Liquidation
+from ._lists import coin, document, inside, page
+from ._numbers import shown
+from ._rows import (
+    Row,
+    Stamp,
+    chosen,
+    explained,
+    field,
+    known,
+    liquidation,
+    moment,
+    price_of,
+    quantity_of,
+    rejected,
+)
+from ._trades import read_trades, trade_id
+from .base import (
+    CONTROL,
+    Feed,
+    Frame,
+    FrameKind,
+    Instrument,
+    InstrumentList,
+    InstrumentPage,
+    Instruments,
+    Received,
+    Venue,
+)
+
+LIQUIDATION = "LIQUIDATION"  # DELEVERAGE is the other side of one, taken from whoever was in profit
+# The side is the taker's, and the account under liquidation is the taker.
+TAKERS = {"SELL": "long", "BUY": "short"}
+STAMP = Stamp("extended", "fill", "fill")
+
+# {"ts":1790000000000,"data":[{…}],"seq":1}
+_ROWS, _ROWS_AT, _SEQ = '"data":[{', 20, '}],"seq":'
+
+
+class ExtendedSession:
+    """One socket with the trades of all markets. There is no request and no answer: its first trades are the yes.
+
+    `seq` counts a connection's messages: where one is missing, the yes is taken back, and the socket is replaced.
+    """
+
+    control_expected = True  # the trades themselves
+
+    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
+        self._instruments = instruments
+        self._seq: int | None = None  # of the last message
+        self._whole = True
+
+    def opening_frames(self) -> Sequence[Frame]:
+        return []
+
+    def ping_frame(self) -> Frame | None:
+        return None  # the server pings, by control frames
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        return []
+
+    @property
+    def acknowledged(self) -> bool:
+        return self._seq is not None and self._whole
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        # A frame of ordinary trades is not decoded. That is safe: JSON can hide the word only by escapes, and these
+        # begin with a backslash.
+        if (
+            isinstance(frame, str)
+            and LIQUIDATION not in frame
+            and "\\" not in frame
+            and frame.startswith(_ROWS, _ROWS_AT)
+        ):
+            number = frame.rpartition(_SEQ)[2]
+            if len(number) < 20 and number[-1:] == "}" and number[:-1].isdecimal():
+                seq = int(number[:-1])
+                if seq - 1 == self._seq:
+                    self._seq = seq
+                else:
+                    self._count(seq)
+                return CONTROL
+        return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _count(self, seq: int) -> None:
+        last = self._seq
+        if last is None:
+            self._seq = seq
+        elif seq > last:  # a frame that was held for its symbol comes a second time
+            self._seq = seq
+            if seq != last + 1:
+                self._whole = False
+
+    def _answer(self, message: Any, received_ms: int) -> Received:
+        if not isinstance(message, dict) or "data" not in message:
+            return rejected(f"not an object with data: {shown(message)}")
+        received = read_trades(message["data"], lambda row: self._read(row, received_ms), "data")
+        seq = message.get("seq")
+        if isinstance(seq, int) and (self._seq is not None or received.kind is not FrameKind.REJECTED):
+            self._count(seq)
+        return received
+
+    def _read(self, row: Row, received_ms: int) -> Liquidation | None:
+        if field(row, "tT") != LIQUIDATION:
+            return None
+        instrument = known(self._instruments, row, "m")
+        symbol = instrument.symbol
+        side = chosen(row, "S", TAKERS, symbol)
+        time_ms = moment(field(row, "T"), "T")
+        size, price, said = quantity_of(row, "q"), price_of(row, "p"), f"{row['q']}@{row['p']}"
+        event_id = f"extended:{symbol}:{trade_id(row, 'i')}"
+        return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms, event_id)
+
+
+def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
+    """`data` of /info/markets."""
+    answer = document(body)
+    if inside(answer, "data") is None:
+        raise ValueError(f"refused: {shown(answer)}")
+    return page(answer["data"], "name")
+
+
+def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
+    """Sizes are base coins; stocks and metals are listed as well."""
+    return Instrument(
+        name,
+        coin(raw["assetName"]),
+        coin(raw["collateralAssetName"]),
+        trading=raw.get("status", "ACTIVE") == "ACTIVE",
+    )
+
+
+VENUE = Venue(
+    name="extended",
+    title="Extended",
+    docs="https://api.docs.extended.exchange/#public-trades-stream",
+    checked="2026-09-23",
+    completeness="all",
+    completeness_note="Every fill of a liquidation; auto-deleveraging is flagged apart and not counted.",
+    side_rule="`S` is the taker's side, the account under liquidation: SELL closed a long, BUY a short.",
+    price_kind="fill",
+    unit="fill",
+    # The market at the end of the path is optional. A User-Agent is required: every socket of ours sends one.
+    feeds=(Feed("trades", "wss://api.starknet.extended.exchange/stream.extended.exchange/v1/publicTrades"),),
+    instrument_lists=(InstrumentList("markets", "https://api.starknet.extended.exchange/api/v1/info/markets"),),
+    read_instruments=read_instruments,
+    instrument=instrument,
+    session=ExtendedSession,
+    ping_every=None,
+    silence_limit=timedelta(seconds=90),  # the trades of all markets: several a second
+    control_limit=timedelta(seconds=120),
+    doubts="No captured frame of a liquidation was seen; that the taker is the account under liquidation is inferred.",
+)
