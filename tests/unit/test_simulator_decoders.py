@@ -15,6 +15,7 @@ from liqwatch.simulator.dialects import VENUES, dialect, standard
 from liqwatch.simulator.dialects.base import Conversation, Dialect
 from liqwatch.simulator.listings import COINS, Listing
 from liqwatch.simulator.orders import Entry, Order, entry
+from liqwatch.simulator.past import Past
 from liqwatch.simulator.shapes import Maker, Mix, Phase
 from liqwatch.simulator.trouble import Trouble
 from liqwatch.venues.base import Feed, FrameKind, Instrument, Session, Venue, build_instruments
@@ -87,6 +88,14 @@ def lines_to(venue: Venue, simulated: Dialect, instruments: Mapping[str, Instrum
     return lines
 
 
+def listed(*, same_ids: bool = False) -> list[str]:
+    """Venues whose history we read; with `same_ids` those whose rows have the stream's ids."""
+    known = venues.discover()
+    return [
+        name for name in VENUES if (history := known[name].history) is not None and (history.same_ids or not same_ids)
+    ]
+
+
 def orders_of(name: str, listings: Mapping[str, Listing]) -> list[Order]:
     maker = Maker(Mix({name: 1}, dict.fromkeys(COINS, 1), 1e7), name, list(listings.values()))
     return list(maker.orders(Phase(0, 1_000, 2e7, 1e7, 600)))
@@ -123,6 +132,70 @@ def test_the_decoder_reads_what_the_simulator_wrote_to_the_micro_dollar(name: st
         # Bitget says only the worth: its coins are a quotient, given to the 8 places that its sizes have.
         near = {"abs": Decimal("5e-9")} if name == "bitget" else {"rel": Decimal("1e-20")}
         assert item.base() == pytest.approx(Decimal(event.quantity), **near)
+
+
+@pytest.mark.parametrize("name", listed())
+def test_the_history_that_the_decoder_reads_is_what_was_missed_to_the_micro_dollar(name: str) -> None:
+    venue, listings = venues.discover()[name], {listing.symbol: listing for listing in standard(name)}
+    past = Past()
+    simulated = dialect(name, listings, Trouble(), past)
+    assert venue.history is not None
+    assert simulated.lists_past
+    instruments = instruments_of(venue, simulated)
+    orders = enumerate(orders_of(name, listings) * 4)  # more than a page of any venue
+    past.add([entry(listings[order.symbol], order, NOW_MS + number * 700, number + 1) for number, order in orders])
+
+    since_ms, until_ms = NOW_MS + 100_000, NOW_MS + 1_500_000
+    told: dict[str, Liquidation] = {}
+    for first in venue.history.urls(instruments, since_ms, until_ms):
+        url: str | None = first
+        while url is not None:
+            parts = urlsplit(url)
+            answer = simulated.rest(parts.path, dict(parse_qsl(parts.query)))
+            assert answer is not None, url
+            page = venue.history.read(url, orjson.dumps(answer.body), instruments, until_ms)
+            assert () == tuple(page.bad_rows), url
+            told.update({event.event_id: event for event in page.liquidations})
+            oldest = min((event.event_time_ms for event in page.liquidations), default=until_ms)
+            url = page.next_url if oldest >= since_ms else None
+    coarse = venue.history.resolution_ms
+    span = range(since_ms // coarse, until_ms // coarse)
+    assert {"gap-fill"} == {event.source for event in told.values()}
+    books, heard = Books(), []
+    for item in past:
+        if item.event_ms // coarse in span:
+            books.add(item, sent=False, listed=True)
+    heard = [event for event in told.values() if event.event_time_ms // coarse in span]
+    for side in ("long", "short"):
+        worth = [micros(event.notional_usd) for event in heard if event.side == side]
+        tally = books.listed.of(name, side)
+        assert (side, tally.count, tally.micro_usd) == (side, len(worth), sum(worth))
+
+
+@pytest.mark.parametrize("name", listed(same_ids=True))
+def test_the_history_gives_the_ids_of_the_stream_where_the_venue_says_so(name: str) -> None:
+    venue, listings = venues.discover()[name], {listing.symbol: listing for listing in standard(name)}
+    past = Past()
+    simulated = dialect(name, listings, Trouble(), past)
+    assert venue.history is not None
+    instruments = instruments_of(venue, simulated)
+    lines = lines_to(venue, simulated, instruments)
+    orders = enumerate(orders_of(name, listings)[:50])
+    past.add([entry(listings[order.symbol], order, NOW_MS + number, number + 1) for number, order in orders])
+    heard = {
+        event.event_id
+        for line in lines
+        for event in line.hear([item for item in past if line.conversation.carries(item.listing)])
+    }
+    told = set()
+    for url in venue.history.urls(instruments, NOW_MS - 1_000, NOW_MS + 1_000):
+        parts = urlsplit(url)
+        answer = simulated.rest(parts.path, dict(parse_qsl(parts.query)))
+        assert answer is not None, url
+        page = venue.history.read(url, orjson.dumps(answer.body), instruments, NOW_MS)
+        told |= {event.event_id for event in page.liquidations}
+    assert 50 == len(heard)
+    assert heard == told
 
 
 @pytest.mark.parametrize("name", VENUES)

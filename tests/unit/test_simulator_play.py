@@ -148,3 +148,16 @@ async def test_serve_prints_settings_that_point_at_the_servers_and_ends_when_tol
 async def test_serve_refuses_an_unknown_scenario() -> None:
     with pytest.raises(ValueError, match="unknown scenario"):
         await serve("nothing", say=lambda text: None)
+
+
+async def test_the_books_tell_what_a_history_gives_back_and_what_nobody_can_know() -> None:
+    orders = [order(0), order(0, "bybit"), order(0, "gate", "BTC_USDT"), order(0, "gate", "BTC_USDT", "short")]
+    async with Simulator(orders) as sim, binance(sim):
+        await sim.play()
+    worth = 50_000 * 10**6
+    assert [
+        ("binance", "long", (1, worth), (0, 0)),
+        ("bybit", "long", (0, 0), (1, worth)),
+        ("gate", "long", (1, worth), (0, 0)),
+        ("gate", "short", (1, worth), (0, 0)),
+    ] == [(account.venue, account.side, account.known, account.lost) for account in sim.books.accounts()]

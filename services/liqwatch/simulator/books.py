@@ -49,9 +49,32 @@ class Ledger:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One venue and side: what a collector can know at best, and what it cannot."""
+
+    venue: str
+    side: Side
+    sent: Tally
+    listed: Tally  # missed on the sockets, and in the venue's history
+    missed: Tally  # on the sockets
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """Count and micro-dollars that a collector knows which also reads the history."""
+        return self.sent.count + self.listed.count, self.sent.micro_usd + self.listed.micro_usd
+
+    @property
+    def lost(self) -> tuple[int, int]:
+        """Count and micro-dollars that nobody can know."""
+        return self.missed.count - self.listed.count, self.missed.micro_usd - self.listed.micro_usd
+
+
 @dataclass(slots=True)
 class Books:
-    """What went out on at least one socket, each event once, and what was due while nobody listened.
+    """What went out on at least one socket, each event once, and what was due while nobody listened: `missed`.
+
+    Of that, `listed` is in the venue's REST history: a collector that reads it as well knows `sent` and `listed`.
 
     Worth is taken from the rounded fields on the wire, in USD: a quote in stablecoins counts 1:1. What is quoted
     in another currency stands in `unpriced`, in that currency.
@@ -59,12 +82,16 @@ class Books:
 
     sent: Ledger = field(default_factory=Ledger)
     missed: Ledger = field(default_factory=Ledger)
+    listed: Ledger = field(default_factory=Ledger)
     unpriced: Ledger = field(default_factory=Ledger)
     keep: bool = False
     events: list[Sent] = field(default_factory=list)
 
-    def add(self, entry: Entry, *, sent: bool, whole_contracts: bool = False) -> None:
-        """`whole_contracts`: every receiver was sent the size with its fraction cut off."""
+    def add(self, entry: Entry, *, sent: bool, whole_contracts: bool = False, listed: bool = False) -> None:
+        """`whole_contracts`: every receiver was sent the size with its fraction cut off.
+
+        `listed`: the venue's history tells of it, sent or not.
+        """
         contracts = entry.contracts // 1 if whole_contracts else entry.contracts
         sent = sent and contracts > 0
         micro_usd = micro_dollars(entry.notional(contracts))
@@ -76,6 +103,22 @@ class Books:
                 self.events.append(Sent(entry, micro_usd))
         else:
             self.missed.add(entry, micro_usd)
+            if listed:
+                self.listed.add(entry, micro_usd)
+
+    def accounts(self) -> list["Account"]:
+        """By venue and side, sorted."""
+        keys = {(venue, side) for ledger in (self.sent, self.missed) for venue, _, side in ledger.tallies}
+        return [
+            Account(
+                venue,
+                side,
+                self.sent.of(venue, side),
+                self.listed.of(venue, side),
+                self.missed.of(venue, side),
+            )
+            for venue, side in sorted(keys)
+        ]
 
     def usd(self, side: Side | None = None, venue: str | None = None) -> int:
         """Micro-dollars sent."""

@@ -193,7 +193,8 @@ class VenueServer:
                     for place in wanted:
                         reached[place] = reached.get(place, True) and conversation.whole_contracts
         for place, entry in enumerate(entries):
-            self._books.add(entry, sent=place in reached, whole_contracts=reached.get(place, False))
+            cut = reached.get(place, False)
+            self._books.add(entry, sent=place in reached, whole_contracts=cut, listed=self.dialect.lists_past)
         self._pushed.append(entries)
 
     async def send_raw(self, frame: Frame) -> int:

@@ -75,6 +75,11 @@ class Dialect(Protocol):
         """How often the server sends websocket ping frames."""
         ...
 
+    @property
+    def lists_past(self) -> bool:
+        """True where a REST address tells of what was missed on the sockets, all of it and with the same numbers."""
+        ...
+
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
         """The answer of a REST address; None where there is none."""
         ...

@@ -38,6 +38,7 @@ class BinanceDialect:
     venue: str = "binance"
     batch_ms: int = 0
     control_ping_seconds: float | None = 180.0
+    lists_past: bool = False
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
         if path == "/fapi/v1/exchangeInfo":

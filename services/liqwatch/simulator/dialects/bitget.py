@@ -36,6 +36,7 @@ class BitgetDialect:
     venue: str = "bitget"
     batch_ms: int = 1000
     control_ping_seconds: float | None = None
+    lists_past: bool = True
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
         if path not in ("/api/v3/market/instruments", "/api/v3/market/liquidations"):

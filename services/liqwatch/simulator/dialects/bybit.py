@@ -36,6 +36,7 @@ class BybitDialect:
     venue: str = "bybit"
     batch_ms: int = 500
     control_ping_seconds: float | None = None
+    lists_past: bool = False
     _connections: int = 0
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:

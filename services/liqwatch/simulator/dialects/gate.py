@@ -52,6 +52,7 @@ class GateDialect:
     venue: str = "gate"
     batch_ms: int = 1000
     control_ping_seconds: float | None = 20.0
+    lists_past: bool = True
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
         for product in PRODUCTS:

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from .base import Conversation, Frame, HangUp, Listings, RestAnswer, fell, of_pr
 PING_SECONDS = 5
 UNANSWERED = 5
 LISTED_AT_MOST = 50  # past orders in one answer
+PLACES = 18  # of numbers in the lists, filled up with zeros; the socket sends none in vain
 LONGEST_MS = 2 * 3_600_000
 _SOCKETS = {"/linear-swap-notification": "linear", "/swap-notification": "coin"}
 _LISTS = {"/linear-swap-api/v1/swap_contract_info": "linear", "/swap-api/v1/swap_contract_info": "coin"}
@@ -61,6 +63,7 @@ class HtxDialect:
     venue: str = "htx"
     batch_ms: int = 0
     control_ping_seconds: float | None = None
+    lists_past: bool = True
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
         if path in _PAST:
@@ -95,7 +98,10 @@ class HtxDialect:
             and wanted in (None, _direction(entry))
             and (not start or (entry.number < start if newest_first else entry.number > start))
         ]
-        data = [orjson.Fragment(f'{{"query_id":{entry.number},{_fields(entry)}}}') for entry in rows[:LISTED_AT_MOST]]
+        data = [
+            orjson.Fragment(f'{{"query_id":{entry.number},{_fields(entry, PLACES)}}}')
+            for entry in rows[:LISTED_AT_MOST]
+        ]
         return RestAnswer({"code": 200, "msg": "", "data": data, "ts": latest})
 
     def connect(self, path: str, headers: Mapping[str, str]) -> Conversation | None:
@@ -185,22 +191,26 @@ def _refused(code: int, words: str) -> RestAnswer:
     return RestAnswer({"code": code, "msg": words, "data": None, "ts": 0})
 
 
-def _fields(entry: Entry) -> str:
+def _fields(entry: Entry, places: int = 0) -> str:
     """The fields of an order. Numbers are JSON numbers, so they are written out digit by digit."""
+
+    def digits(number: Decimal) -> str:
+        return f"{number:.{places}f}" if places else plain(number.normalize(EXACT))
+
     listing = entry.listing
-    amount = plain(entry.base()) if not listing.inverse else plain(round(entry.base(), 12))
+    amount = digits(round(entry.base(), 12) if listing.inverse else entry.base())
     row = [
         f'"symbol":"{listing.base}"',
         f'"contract_code":"{listing.symbol}"',
         f'"direction":"{_direction(entry)}"',
         '"offset":"close"',
-        f'"volume":{plain(entry.contracts)}',
-        f'"price":{plain(entry.price)}',
+        f'"volume":{digits(entry.contracts)}',
+        f'"price":{digits(entry.price)}',
         f'"created_at":{entry.event_ms}',
         f'"amount":{amount}',
     ]
     if not listing.inverse:
-        turnover = plain(EXACT.multiply(entry.base(), entry.price))
+        turnover = digits(EXACT.multiply(entry.base(), entry.price))
         kind = _business_type(listing)
         row += [f'"trade_turnover":{turnover}', f'"contract_type":"{kind}"', f'"pair":"{_pair(listing)}"']
         row += [f'"business_type":"{kind}"', f'"trade_partition":"{listing.quote}"']

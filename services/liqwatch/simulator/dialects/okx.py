@@ -55,6 +55,7 @@ class OkxDialect:
     venue: str = "okx"
     batch_ms: int = 0
     control_ping_seconds: float | None = None
+    lists_past: bool = True
     _connections: int = 0
 
     def rest(self, path: str, query: Mapping[str, str]) -> RestAnswer | None:
