@@ -27,7 +27,7 @@ def as_objects() -> list[dict[str, Any]]:
 
 
 def as_table() -> str:
-    """A Markdown table: readable in a terminal, pasted into the README as it is."""
+    """A Markdown table and the doubts: readable in a terminal, pasted into the README as it is."""
     rows = [("venue", "complete", "what comes", "side", "price", "docs", "checked")]
     for venue in venues.discover().values():
         name = venue.name if venue.enabled_by_default else f"{venue.name} (off)"
@@ -47,4 +47,8 @@ def as_table() -> str:
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    off = [venue for venue in venues.discover().values() if not venue.enabled_by_default]
+    if off:
+        lines += ["", "Off until the settings enable them:", ""]
+        lines += [f"- {venue.name}: {venue.doubts}" for venue in off]
     return "\n".join(lines)

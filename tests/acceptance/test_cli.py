@@ -2,32 +2,19 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from liqwatch.cli import SCENARIOS
 from liqwatch.simulator import NAMES
+from tests.support.program import liqwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = {"e": "forceOrder", "E": 1791565603055, "o": {
     "s": "SOLUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "10", "p": "148.10", "ap": "150.25", "X": "FILLED",
     "l": "4", "z": "10", "T": 1791565602120, "ps": "SOLUSDT", "st": 1}}  # fmt: skip
 SOL = {"SOLUSDT": {"symbol": "SOLUSDT", "status": "TRADING", "baseAsset": "SOL", "quoteAsset": "USDT"}}
-
-
-def liqwatch(*arguments: str, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "liqwatch.cli", *arguments],
-        check=False,
-        text=True,
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        cwd=cwd,
-    )
 
 
 def event(number: int, usd: str, side: str = "long", at_ms: int = 1_790_000_000_000) -> dict[str, object]:

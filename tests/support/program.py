@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT = 60.0  # seconds; generous for slow machines, every wait ends as soon as its condition holds
 
 
@@ -20,6 +22,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def liqwatch(*arguments: str, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A command that answers and ends."""
+    return subprocess.run(
+        [sys.executable, "-m", "liqwatch.cli", *arguments],
+        check=False,
+        text=True,
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        cwd=cwd,
+    )
 
 
 class Program:
