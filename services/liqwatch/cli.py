@@ -154,7 +154,13 @@ def demo(scenario: str, speed: float, seed: int, config: Path | None) -> None:
 @_SCENARIO
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(0.1, 10_000))
 @click.option("--seed", default=1, show_default=True)
-def simulate(scenario: str, speed: float, seed: int) -> None:
+@click.option(
+    "--disconnect-every",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    help="Cut every socket at random, after so long in the mean.",
+)
+def simulate(scenario: str, speed: float, seed: int, disconnect_every: float | None) -> None:
     """Only the venue servers: prints the settings that point liqwatch at them, then plays the scenario."""
     from . import logs, simulator
     from .settings import LoggingSettings
@@ -162,7 +168,9 @@ def simulate(scenario: str, speed: float, seed: int) -> None:
     logs.configure(LoggingSettings())
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            run_loop(simulator.serve(scenario, seed=seed, speed=speed, say=click.echo))
+            run_loop(
+                simulator.serve(scenario, seed=seed, speed=speed, disconnect_every=disconnect_every, say=click.echo)
+            )
     except ValueError as error:
         fail(str(error), status=2)
 

@@ -28,13 +28,15 @@ class Simulator:
 
     `speed` is how many seconds of the scenario pass in a real second; by default the clock's own speed, so that a
     demo's clock and scenario run together. With a real clock and a higher speed the scenario is squeezed, and every
-    event still carries the present time.
+    event still carries the present time. `disconnect_every`: sockets are cut at random, after so many seconds in the
+    mean; the same seed gives the same lifetimes, one after another.
     """
 
     def __init__(
         self, scenario: str | Scenario | Iterable[Order], seed: int = 1, speed: float | None = None,
         clock: Clock | None = None, *, venues: Sequence[str] = VENUES, listings: Iterable[Listing] | None = None,
-        second: float = 1.0, keep_events: bool = False, ports: Mapping[str, tuple[int, int]] | None = None,
+        second: float = 1.0, keep_events: bool = False, disconnect_every: float | None = None,
+        ports: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:  # fmt: skip
         self.clock = clock or Clock()
         self.speed = speed or self.clock.speed
@@ -49,7 +51,7 @@ class Simulator:
         listed = list(standard() if listings is None else listings)
         for name in venues:
             mine = {listing.symbol: listing for listing in listed if listing.venue == name}
-            trouble, past = Trouble(), Past()
+            trouble, past = Trouble(disconnect_every_seconds=disconnect_every), Past()
             self.venues[name] = VenueServer(
                 dialect(name, mine, trouble, past), mine, trouble, past, self.books, self.clock,
                 seed=seed, second=second,

@@ -22,6 +22,7 @@ def _section(venue: str, place: Origins) -> Iterator[str]:
     yield f"[venues.{venue}]"
     yield f'websocket_origin = "{place.websocket}"'
     yield f'rest_origin = "{place.rest}"'
+    yield "enabled = true"  # also those that are off by default
     yield ""
 
 
@@ -31,6 +32,7 @@ async def serve(
     speed: float = 1.0,
     ports: Mapping[str, tuple[int, int]] | None = None,
     *,
+    disconnect_every: float | None = None,
     say: Callable[[str], None] = print,
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -38,10 +40,12 @@ async def serve(
 
     The clients live in present time, so a higher `speed` squeezes the scenario; events carry the time they are sent.
     The scenario begins soon after the first subscription. `ports`: websocket and REST port by venue.
+    `disconnect_every`: sockets are cut at random, after so many seconds in the mean.
     Raises `ValueError` for an unknown scenario.
     """
     stop = stop or asyncio.Event()
-    async with Simulator(scenarios.named(scenario, seed), seed, speed, Clock(), ports=ports) as simulator:
+    played = scenarios.named(scenario, seed)
+    async with Simulator(played, seed, speed, Clock(), ports=ports, disconnect_every=disconnect_every) as simulator:
         say(toml(simulator.origins))
         playing = asyncio.create_task(_play(simulator))
         stopping = asyncio.create_task(stop.wait())
@@ -63,6 +67,16 @@ async def _play(simulator: Simulator) -> None:
     await asyncio.sleep(GRACE_SECONDS)
     log.info("playing", orders=len(simulator.scenario.orders))
     await simulator.play()
+    for account in simulator.books.accounts():
+        log.info(
+            "sent",
+            venue=account.venue,
+            side=account.side,
+            events=account.sent.count,
+            usd=account.sent.micro_usd / 1_000_000,
+            known_with_history_usd=account.known[1] / 1_000_000,
+            lost_usd=account.lost[1] / 1_000_000,
+        )
     books = simulator.books
     log.info(
         "played, serving on",

@@ -50,7 +50,8 @@ class VenueServer:
         self._books = books
         self._clock = clock
         self._second = second
-        self._random = random.Random(f"{seed} {dialect.venue}")
+        self._seed = seed
+        self._conversations = 0
         self._sockets: dict[ServerConnection, Conversation] = {}
         self._pushed: deque[list[Entry]] = deque(maxlen=REMEMBERED)
         self._changed = asyncio.Event()
@@ -98,10 +99,15 @@ class VenueServer:
             await socket.close(1001, "going away")
             return
         self._sockets[socket] = conversation
+        self._conversations += 1
+        lot = random.Random(f"{self._seed} {self.dialect.venue} {self._conversations}")
         self._changed.set()
         try:
             async with asyncio.TaskGroup() as tasks:
-                beats = [tasks.create_task(self._heartbeat(socket, conversation)), tasks.create_task(self._cut(socket))]
+                beats = [
+                    tasks.create_task(self._heartbeat(socket, conversation)),
+                    tasks.create_task(self._cut(socket, lot)),
+                ]
                 await self._listen(socket, conversation)
                 for beat in beats:
                     beat.cancel()
@@ -147,11 +153,11 @@ class VenueServer:
                 frames += conversation.ticks(now_ms)
             await self._send(socket, frames)
 
-    async def _cut(self, socket: ServerConnection) -> None:
+    async def _cut(self, socket: ServerConnection, lot: random.Random) -> None:
         """Ends the socket at a random time, while the trouble says so."""
         while True:
             mean = self.trouble.disconnect_every_seconds
-            await asyncio.sleep(self._second if mean is None else self._random.expovariate(1 / mean))
+            await asyncio.sleep(self._second if mean is None else lot.expovariate(1 / mean))
             if mean is not None and self.trouble.disconnect_every_seconds is not None:
                 async with self._undisturbed:
                     await socket.close(1012, "service restart")
