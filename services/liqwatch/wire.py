@@ -103,6 +103,9 @@ _POWERS: tuple[int, ...] = tuple(10**power for power in range(32))
 
 def usd_text(micro_dollars: int) -> str:
     """Integer micro-dollars as a decimal string with six digits after the point."""
-    sign = "-" if micro_dollars < 0 else ""
-    whole, fraction = divmod(abs(micro_dollars), 1_000_000)
-    return f"{sign}{whole}.{fraction:06d}"
+    if micro_dollars < 1_000_000:
+        sign = "-" if micro_dollars < 0 else ""
+        whole, fraction = divmod(abs(micro_dollars), 1_000_000)
+        return f"{sign}{whole}.{fraction:06d}"
+    digits = str(micro_dollars)
+    return f"{digits[:-6]}.{digits[-6:]}"

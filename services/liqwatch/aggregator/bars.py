@@ -3,6 +3,7 @@
 import msgspec
 
 from ..eventlog import Entry
+from ..events import LONG, SHORT
 from ..wire import Heartbeat, encode, usd_text
 from .partition import Owned
 from .window import RollingTotals
@@ -45,24 +46,21 @@ def without_written(minutes: dict[int, int], beat: Heartbeat | None) -> dict[int
 
 def entries(window: RollingTotals, minute: int, owners: list[Owned]) -> list[Entry]:
     """The minute's bars of those partitions."""
-    found: dict[int, dict[tuple[str, str], list[int]]] = {owned.number: {} for owned in owners}
+    found: dict[int, dict[tuple[str, str], dict[str, tuple[int, int]]]] = {owned.number: {} for owned in owners}
     for leaf, usd, count in window.between(minute * 60, minute * 60 + 59):
         if leaf.partition in found:
-            row = found[leaf.partition].setdefault((leaf.venue, leaf.base), [0, 0, 0, 0])
-            at = 0 if leaf.side == "long" else 2
-            row[at] += usd
-            row[at + 1] += count
+            found[leaf.partition].setdefault((leaf.venue, leaf.base), {})[leaf.side] = (usd, count)
     return [_entry(owned, minute * 60_000, found[owned.number]) for owned in owners]
 
 
-def _entry(owned: Owned, minute_ms: int, rows: dict[tuple[str, str], list[int]]) -> Entry:
-    bar = Bar(
-        owned.number,
-        minute_ms,
-        owned.generation or 0,
-        tuple(
-            BarRow(venue, base, usd_text(row[0]), row[1], usd_text(row[2]), row[3])
-            for (venue, base), row in sorted(rows.items())
-        ),
-    )
+def _entry(owned: Owned, minute_ms: int, rows: dict[tuple[str, str], dict[str, tuple[int, int]]]) -> Entry:
+    made = []
+    for (venue, base), sides in sorted(rows.items()):
+        long_usd, long_count = sides.get(LONG, _NONE)
+        short_usd, short_count = sides.get(SHORT, _NONE)
+        made.append(BarRow(venue, base, usd_text(long_usd), long_count, usd_text(short_usd), short_count))
+    bar = Bar(owned.number, minute_ms, owned.generation or 0, tuple(made))
     return Entry(f"{owned.number},{minute_ms}".encode(), encode(bar), minute_ms, owned.number)
+
+
+_NONE = (0, 0)

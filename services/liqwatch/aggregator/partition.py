@@ -43,6 +43,7 @@ class Owned:
     stage: Stage = Stage.REBUILDING
     published: set[Row] = field(default_factory=set)  # what readers of `totals` find there, not buried
     zero_since: dict[Row, float] = field(default_factory=dict)  # published as zero, to be buried
+    told: bool = False  # its rows are in `initial`, or beyond: from here on its changes are told
     initial: deque[Row] = field(default_factory=deque)
     again: deque[Row] = field(default_factory=deque)  # rows to be written once more
     again_at: float | None = None  # when their next round begins

@@ -84,9 +84,12 @@ class Publisher:
         for owned in list(self._intake.owned.values()):
             if owned.stage is not Stage.ANNOUNCING:
                 continue
-            if not owned.initial:
+            if not owned.told:
+                self._see_changes()  # what came until now is in the rows below
+                owned.told = True
                 scopes = self._window.scopes(owned.number)
-                owned.initial.extend({(name, scope) for scope in scopes for name in self._windows} | owned.published)
+                every = dict.fromkeys((name, scope) for scope in scopes for name in self._windows)
+                owned.initial.extend(every | dict.fromkeys(owned.published))
             chunk = list(islice(owned.initial, _ANNOUNCED))
             await self._write([(owned.number, row) for row in chunk])
             for _ in chunk:
@@ -121,9 +124,7 @@ class Publisher:
 
     def _see_changes(self) -> None:
         self._window.advance(self._clock.now_ms())
-        told = {number for number, owned in self._intake.owned.items() if owned.stage is not Stage.REBUILDING}
-        if not told:
-            return  # announcing writes every row anyway
+        told = {number for number, owned in self._intake.owned.items() if owned.told}
         changed = self._window.changed()
         for partition, scope in changed.events:
             if partition in told:

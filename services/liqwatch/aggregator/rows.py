@@ -1,6 +1,6 @@
 """Rows of the totals topic: from a window to a record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..eventlog import Entry
@@ -27,17 +27,27 @@ class Built(NamedTuple):
 def build(window: RollingTotals, owned: Owned, rows: Iterable[Row]) -> dict[Row, Built]:
     """The rows as they stand now. One that is zero, and that readers do not have or have as zero, is left out."""
     found = {}
-    for row in rows:
-        name, scope = row
-        try:
-            totals = window.totals(owned.number, scope, name)
-        except KeyError:  # a predecessor's, of a window that the settings do not name any more
-            totals = _NOTHING
-        empty = not (totals.long.events or totals.short.events)
-        if not empty or (row in owned.published and row not in owned.zero_since):
-            value = encode(_message(window, owned, row, totals))
-            found[row] = Built(Entry(key(owned.number, row), value, window.now_ms, owned.number), empty)
+    by_scope: dict[str, list[str]] = {}
+    for name, scope in rows:
+        by_scope.setdefault(scope, []).append(name)
+    for scope, names in by_scope.items():
+        for row, totals in _standing(window, owned.number, scope, names):
+            empty = not (totals.long.events or totals.short.events)
+            if not empty or (row in owned.published and row not in owned.zero_since):
+                value = encode(_message(window, owned, row, totals))
+                found[row] = Built(Entry(key(owned.number, row), value, window.now_ms, owned.number), empty)
     return found
+
+
+def _standing(
+    window: RollingTotals, partition: int, scope: str, names: Sequence[str]
+) -> Iterator[tuple[Row, WindowTotals]]:
+    known = [name for name in names if name in window.spans]
+    for name, totals in zip(known, window.several(partition, scope, known), strict=True):
+        yield (name, scope), totals
+    for name in names:
+        if name not in window.spans:  # a predecessor's, of a window that the settings do not name any more
+            yield (name, scope), _NOTHING
 
 
 def heartbeat(owned: Owned, as_of_ms: int, offset: int, end_offset: int) -> Entry:

@@ -6,9 +6,10 @@ track; a track that is asked follows these numbers back to where it was, and tak
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
-from .largest import Step, climb_late, forget_until
+from .largest import Step, beats, climb_late, forget_until, largest_after
 
 _WRAP = (1 << 32) - 1  # numbers and counts of events run round
 _USD = (1 << 64) - 1
@@ -55,25 +56,24 @@ class Journal:
         self._seconds.append(second)
         self._minus.append(minus)
         heads, lasts, tops = self.heads, self._lasts, self._tops
+        self.of_coins.append(heads[coin.number])
+        self.of_venues.append(heads[venue.number])
         for track in (coin, venue):
             number = track.number
-            track.before.append(heads[number])
             heads[number] = index
-            stairs = track.stairs
+            # As `climb_late` does, for the newest second; written out, for here is where the time goes.
             last = lasts[number]
+            if minus > tops[number] and second == last:
+                continue
+            stairs = track.stairs
             if second < last:
                 climb_late(stairs, step)
                 tops[number] = stairs[-1][1]
                 continue
-            # As `climb_late` does, for the newest second; written out, for here is where the time goes.
-            if minus > tops[number]:
-                if second == last:
-                    continue
-            else:
-                while stairs and (stairs[-1][1] > minus or (stairs[-1][1] == minus and stairs[-1][2] > event_id)):
-                    stairs.pop()
-                if stairs and stairs[-1][0] == second:
-                    continue
+            while stairs and (stairs[-1][1] > minus or (stairs[-1][1] == minus and stairs[-1][2] > event_id)):
+                stairs.pop()
+            if stairs and second == last and stairs[-1][0] == second:
+                continue
             stairs.append(step)
             tops[number] = minus
             lasts[number] = second
@@ -101,6 +101,17 @@ class Journal:
         if gone * 16 >= len(seconds):
             del seconds[:gone], self._minus[:gone], self.of_coins[:gone], self.of_venues[:gone]
             self._first = self._first + gone & _WRAP
+
+
+class Sum:
+    """What tracks add up to in one window."""
+
+    __slots__ = ("events", "largest", "usd")
+
+    def __init__(self) -> None:
+        self.usd = 0
+        self.events = 0
+        self.largest: Step | None = None
 
 
 class Track:
@@ -133,6 +144,32 @@ class Track:
             return 0, 0
         before = bisect_right(seconds, second) - 1
         return self._sums[-1] - self._sums[before] & _USD, self._counts[-1] - self._counts[before] & _WRAP
+
+    def between(self, first: int, last: int) -> tuple[int, int]:
+        """Micro-dollars and number of the events of the seconds from `first` to `last`."""
+        if self._journal.heads[self.number] != self._known:
+            self._catch_up()
+        seconds = self._seconds
+        before = bisect_left(seconds, first) - 1
+        upto = bisect_right(seconds, last) - 1
+        return self._sums[upto] - self._sums[before] & _USD, self._counts[upto] - self._counts[before] & _WRAP
+
+    def add_to(self, sums: list["Sum"], after: Sequence[int]) -> None:
+        """Adds to each sum the events after the second that stands at its place."""
+        if self._journal.heads[self.number] != self._known:
+            self._catch_up()
+        seconds, stairs = self._seconds, self.stairs
+        last = seconds[-1]
+        usd, count = self._sums[-1], self._counts[-1]
+        for one, second in zip(sums, after, strict=True):
+            if last <= second:
+                continue
+            before = bisect_right(seconds, second) - 1
+            one.usd += usd - self._sums[before] & _USD
+            one.events += count - self._counts[before] & _WRAP
+            step = stairs[0] if stairs[0][0] > second else largest_after(stairs, second)
+            if step is not None and (one.largest is None or beats(step, one.largest)):
+                one.largest = step
 
     def forget_until(self, second: int) -> None:
         """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""

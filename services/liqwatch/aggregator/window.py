@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
-from .largest import Step, beats, largest_after
-from .track import Journal, Track
+from .largest import Step
+from .track import Journal, Sum, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
@@ -82,7 +82,7 @@ class RollingTotals:
     def __init__(self, windows: Sequence[tuple[str, int]], keep_seconds: int = 0) -> None:
         """`windows`: name and seconds. `keep_seconds`: how far back `between` answers, if more than the windows."""
         self._windows = sorted(windows, key=lambda window: window[1])
-        self._span = dict(windows)
+        self.spans = dict(windows)  # seconds by name
         self._longest = self._windows[-1][1]
         self._keep = max(self._longest, keep_seconds)
         self._now_ms = 0
@@ -200,16 +200,20 @@ class RollingTotals:
 
     def totals(self, partition: int, scope: str, window: str) -> WindowTotals:
         """The window as it stands at the clock."""
+        return self.several(partition, scope, (window,))[0]
+
+    def several(self, partition: int, scope: str, windows: Sequence[str]) -> list[WindowTotals]:
+        """Several windows of a scope: much quicker than one by one."""
         found = self._scopes.get(partition, {}).get(scope)
         if found is None:
-            return _NOTHING
-        after = self._second - self._span[window]
-        return WindowTotals(_side(found[0], after), _side(found[1], after))
+            return [_NOTHING] * len(windows)
+        after = [self._second - self.spans[window] for window in windows]
+        return [WindowTotals(*sides) for sides in zip(*[_sides(tracks, after) for tracks in found], strict=True)]
 
     def is_empty(self, partition: int, scope: str, window: str) -> bool:
         """True if no event is inside."""
         longs, shorts = self._scopes.get(partition, {}).get(scope, ((), ()))
-        after = self._second - self._span[window]
+        after = self._second - self.spans[window]
         return not any(track.after(after)[1] for track in (*longs, *shorts))
 
     def usd(self, partition: int, scope: str, side: str, window: str) -> int:
@@ -217,7 +221,7 @@ class RollingTotals:
         found = self._scopes.get(partition, {}).get(scope)
         if found is None:
             return 0
-        after = self._second - self._span[window]
+        after = self._second - self.spans[window]
         return sum([track.after(after)[0] for track in found[side == "short"]])
 
     def scopes(self, partition: int) -> Sequence[str]:
@@ -229,8 +233,7 @@ class RollingTotals:
         buckets = (self._buckets.get(second, ()) for second in range(first, last + 1))
         leaves = {leaf for bucket in buckets for leaf in bucket[::2] if isinstance(leaf, Leaf)}
         for leaf in leaves:
-            (usd, count), (later_usd, later_count) = leaf.after(first - 1), leaf.after(last)
-            yield leaf, usd - later_usd, count - later_count
+            yield leaf, *leaf.between(first, last)
 
     def venues(self) -> set[str]:
         """Every venue that was ever counted in the partitions held."""
@@ -297,18 +300,11 @@ class RollingTotals:
         return leaf
 
 
-def _side(tracks: list[Track], after: int) -> SideTotals:
-    usd = count = 0
-    largest: Step | None = None
+def _sides(tracks: list[Track], after: list[int]) -> list[SideTotals]:
+    sums = [Sum() for _ in after]
     for track in tracks:
-        more, events = track.after(after)
-        if events:
-            usd += more
-            count += events
-            step = largest_after(track.stairs, after)
-            if step and (largest is None or beats(step, largest)):
-                largest = step
-    return SideTotals(usd, count, _record(largest[3]) if largest else None)
+        track.add_to(sums, after)
+    return [SideTotals(one.usd, one.events, _record(one.largest[3]) if one.largest else None) for one in sums]
 
 
 @lru_cache(maxsize=2048)
