@@ -11,11 +11,20 @@ from ._rows import Row, read_rows
 from .base import HistoryPage
 
 
-def history_page(rows: object, read: Callable[[Row], Liquidation | None], next_url: str | None = None) -> HistoryPage:
-    """A page of the rows that `read` makes events of. Raises `ValueError` where they are not rows at all."""
+def history_page(
+    rows: object,
+    read: Callable[[Row], Liquidation | None],
+    next_url: str | None = None,
+    *,
+    venue_ids: bool = False,
+) -> HistoryPage:
+    """A page of the rows that `read` makes events of. Raises `ValueError` where they are not rows at all.
+
+    `venue_ids`: as of `read_rows`.
+    """
     if not isinstance(rows, list):
         raise ValueError(f"no list of liquidations: {words(rows)[:60]}")
-    received = read_rows(rows, read, "the history")
+    received = read_rows(rows, read, "the history", venue_ids=venue_ids)
     return HistoryPage(
         [replace(event, source="gap-fill") for event in received.liquidations], received.bad_rows, next_url
     )

@@ -38,7 +38,6 @@ class Stamp:
     price_kind: str
     unit: str
     timed_by: str = "venue"
-    source: str = "stream"
 
 
 def explained(frame: Frame, answer: Callable[[Any], Received]) -> Received:
@@ -203,7 +202,7 @@ def event(
         time_ms,
         received_ms,
         stamp.timed_by,
-        stamp.source,
+        "stream",
         stamp.unit,
     )
 
