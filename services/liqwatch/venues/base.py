@@ -79,7 +79,9 @@ class Instrument:
     unpriced: str | None = None  # why its events must be rejected, else None
     unpriced_reason: Reason = Reason.NO_RATE  # or UNSUPPORTED
     rate_of: str | None = None  # the symbol whose price turns the worth of a quanto contract into USD
-    mark: Decimal | None = None  # mark price when the list was read, where the venue's quanto contracts need it
+    mark: Decimal | None = (
+        None  # mark price when the list was read, where it is needed: quanto, or events without a price
+    )
     # Priced by itself, and with a size of so few digits that products of the sessions' quick numbers with it are exact.
     quick: bool = field(init=False, repr=False, compare=False)
 

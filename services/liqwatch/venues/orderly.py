@@ -1,0 +1,257 @@
+"""Orderly: positions taken over by liquidators, on a book that many brokers share. The stream has no price.
+
+The mark prices of all symbols ride along, pushed each second; the latest is taken. The venue's REST list has the
+price at which a position was taken over, and the same numbers of liquidations.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from ..events import Reason
+from ..wire import Liquidation
+from ._asked import Asked
+from ._history import asked, asking, history_page
+from ._lists import coin, document, inside, page
+from ._numbers import RowError, exact, number, positive, shown, words
+from ._rows import Row, Stamp, explained, field, known, liquidation, moment, read_rows, rejected
+from .base import (
+    ACK,
+    CONTROL,
+    HEARTBEAT,
+    IGNORED,
+    Feed,
+    Frame,
+    FrameKind,
+    History,
+    HistoryPage,
+    Instrument,
+    InstrumentList,
+    InstrumentPage,
+    Instruments,
+    Received,
+    Venue,
+)
+
+TOPIC = "liquidation"
+MARKS = "markprices"
+DONE = "liquidated"  # `type`; what other words there are is not documented
+STAMP = Stamp("orderly", "mark", "order")
+REST = "https://api.orderly.org/v1/public"
+ROWS = 100  # of a page of the history
+# Public topics need no account, and the address none in particular: this one stands in the venue's own software.
+ACCOUNT = "OqdphuyCtYWxwzhxyLLjOWNdFP7sQt8RPWzmb5xY"
+
+_SYMBOL = re.compile(r"PERP_(.+)_([A-Z0-9]+)")
+
+
+class OrderlySession:
+    """All symbols on one socket. There are some dozens of liquidations a day: it reads all of them the careful way."""
+
+    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
+        self._instruments = instruments
+        self._asked = Asked()
+        self._marks: dict[str, Decimal] = {}  # of listed symbols only
+
+    def opening_frames(self) -> Sequence[Frame]:
+        for topic in (MARKS, TOPIC):
+            self._asked.ask(topic)
+        return [_subscribe(MARKS), _subscribe(TOPIC)]  # prices first
+
+    def ping_frame(self) -> Frame | None:
+        return None  # the server pings in JSON, and is answered so
+
+    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
+        return []
+
+    @property
+    def acknowledged(self) -> bool:
+        return self._asked.all_granted
+
+    @property
+    def control_expected(self) -> bool:
+        return True  # without it there are no prices
+
+    def receive(self, frame: Frame, received_ms: int) -> Received:
+        return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _answer(self, message: Any, received_ms: int) -> Received:
+        if not isinstance(message, dict):
+            return rejected(f"not an object: {shown(message)}")
+        topic, what = message.get("topic"), message.get("event")
+        if topic == MARKS and what is None:
+            return self._learn(message.get("data"))
+        if topic == TOPIC and what is None:
+            rows = list(_positions(message.get("data")))
+            return read_rows(rows, lambda row: self._read(row, received_ms), "data", venue_ids=True)
+        if what in ("ping", "pong"):
+            return Received(FrameKind.HEARTBEAT, replies=('{"event":"pong"}',)) if what == "ping" else HEARTBEAT
+        if what == "subscribe":
+            return self._told(message)
+        if topic is None and what is None:
+            return rejected(f"neither a topic nor an event: {shown(message)}")
+        return IGNORED
+
+    def _told(self, message: Row) -> Received:
+        topic = str(message.get("id"))
+        if message.get("success") is True:
+            self._asked.grant(topic)
+            return ACK
+        text = words(message.get("errorMsg"))
+        if topic == TOPIC:
+            self._asked.refuse(topic)
+        return Received(FrameKind.REFUSED, error=text)  # refused prices stay asked for: without them, nothing counts
+
+    def _learn(self, rows: object) -> Received:
+        if not isinstance(rows, list):
+            return rejected(f"data is not a list: {shown(rows)}")
+        for row in rows:
+            try:
+                symbol = known(self._instruments, row, "symbol").symbol if isinstance(row, dict) else None
+                if symbol is not None:
+                    self._marks[symbol] = positive(field(row, "price"), "price", Reason.BAD_PRICE)
+            except RowError:  # not listed, or a price of nothing: the last good one stays
+                continue
+        return CONTROL
+
+    def _read(self, row: Row, received_ms: int) -> Liquidation | None:
+        if field(row, "type") != DONE:
+            return None
+        instrument = known(self._instruments, row, "symbol")
+        price = self._marks.get(instrument.symbol, instrument.mark)
+        return _event(instrument, row, price, received_ms)
+
+
+def _positions(liquidations: object) -> Iterator[object]:
+    """One row for each position of each liquidation."""
+    for one in liquidations if isinstance(liquidations, list) else [liquidations]:
+        positions = one.get("positionsByPerp") if isinstance(one, dict) else None
+        if not isinstance(one, dict) or not isinstance(positions, list):
+            yield f"no list of positions: {shown(one)}"
+            continue
+        for position in positions:
+            yield {**one, **position} if isinstance(position, dict) else position
+
+
+def _event(instrument: Instrument, row: Row, price: Decimal | None, received_ms: int) -> Liquidation | None:
+    """The sign of the quantity is the position's."""
+    symbol = instrument.symbol
+    position = number(field(row, "positionQty"), "positionQty", Reason.BAD_QUANTITY)
+    if position == 0:
+        return None
+    time_ms = moment(field(row, "timestamp"), "timestamp")
+    given = field(row, "liquidationId")
+    if not re.fullmatch(r"[0-9]{1,20}", str(given)):
+        raise RowError(Reason.MALFORMED, f"{symbol}: liquidationId is not a number: {shown(given)}", symbol)
+    if price is None:
+        raise RowError(Reason.BAD_PRICE, f"{symbol}: no mark price is known yet", symbol)
+    side = "long" if position > 0 else "short"
+    # A liquidation takes over each of an account's positions once, and may be pushed again.
+    event_id = f"orderly:{given}:{symbol}"
+    return liquidation(STAMP, instrument, side, "", abs(position), price, time_ms, received_ms, event_id)
+
+
+def _subscribe(topic: str) -> str:
+    return msgspec.json.encode({"id": topic, "topic": topic, "event": "subscribe"}).decode()
+
+
+def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
+    """`rows` of futures: all symbols, with their mark prices."""
+    answer = document(body)
+    if inside(answer, "success") is not True:
+        raise ValueError(f"refused: {shown(answer.get('message'))}")
+    return page(inside(answer, "data", "rows"), "symbol")
+
+
+def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
+    """Only the name has the coins: PERP_{BASE}_USDC. Quantities are base coins."""
+    named = _SYMBOL.fullmatch(name)
+    if named is None:
+        raise ValueError("is not called PERP_{BASE}_{QUOTE}")
+    mark = exact(raw["mark_price"], "mark_price") if raw.get("mark_price") is not None else Decimal(0)
+    return Instrument(name, coin(named[1]), coin(named[2]), mark=mark if mark > 0 else None)
+
+
+def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
+    """All symbols together, the newest page first."""
+    return [asking(f"{REST}/liquidated_positions", start_t=since_ms, end_t=until_ms, page=1, size=ROWS)]
+
+
+def read_history(url: str, body: bytes, instruments: Instruments, received_ms: int) -> HistoryPage:
+    """A page of liquidated_positions, which has the price of the take-over. Its `total` ends at 500."""
+    answer = document(body)
+    if inside(answer, "success") is not True:
+        raise ValueError(f"refused: {shown(answer.get('message'))}")
+    rows = inside(answer, "data", "rows")
+    full = isinstance(rows, list) and len(rows) >= ROWS
+    next_url = asking(url, page=int(asked(url, "page") or 1) + 1) if full else None
+    positions = [_as_pushed(row) for row in rows] if isinstance(rows, list) else rows
+
+    def read(row: Row) -> Liquidation | None:
+        if row["type"] != DONE:
+            return None
+        known_one = known(instruments, row, "symbol")
+        if number(field(row, "positionQty"), "position_qty", Reason.BAD_QUANTITY) == 0:
+            return None
+        price = positive(field(row, "transferPrice"), "transfer_price", Reason.BAD_PRICE)
+        return _event(known_one, row, price, received_ms)
+
+    return history_page(
+        [*_positions(positions)] if isinstance(positions, list) else positions, read, next_url, venue_ids=True
+    )
+
+
+def _as_pushed(row: object) -> object:
+    """A row of the history in the words of the stream."""
+    if not isinstance(row, dict) or not isinstance(row.get("positions_by_perp"), list):
+        return row
+    positions = [
+        {
+            "symbol": one.get("symbol"),
+            "positionQty": one.get("position_qty"),
+            "transferPrice": one.get("transfer_price"),
+        }
+        if isinstance(one, dict)
+        else one
+        for one in row["positions_by_perp"]
+    ]
+    return {
+        "liquidationId": row.get("liquidation_id"),
+        "timestamp": row.get("timestamp"),
+        "type": row.get("type", DONE),
+        "positionsByPerp": positions,
+    }
+
+
+VENUE = Venue(
+    name="orderly",
+    title="Orderly",
+    docs="https://orderly.network/docs/build-on-omnichain/websocket-api/public/liquidation-push",
+    checked="2026-08-01",
+    completeness="all",
+    completeness_note="Every position taken over, by the documentation; the price is the mark price at that time.",
+    side_rule="The sign of `positionQty` is the position's: above zero was a long, below a short.",
+    price_kind="mark",
+    unit="order",
+    feeds=(Feed("public", f"wss://ws-evm.orderly.org/ws/stream/{ACCOUNT}"),),
+    instrument_lists=(InstrumentList("futures", f"{REST}/futures"),),
+    read_instruments=read_instruments,
+    instrument=instrument,
+    session=OrderlySession,
+    ping_every=None,
+    silence_limit=timedelta(seconds=45),
+    control_limit=timedelta(seconds=45),
+    doubts="No captured frame was seen. Whether several liquidators of one position give one number or more is not "
+    "documented; a number counts once for each symbol.",
+    history=History(
+        urls=history_urls,
+        read=read_history,
+        same_ids=True,
+        reaches=timedelta(days=2),
+        pause=timedelta(milliseconds=250),
+    ),
+)
