@@ -21,7 +21,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Due:
     """One event of the books, kept where tests ask for it."""
 
     entry: Entry
@@ -85,7 +85,8 @@ class Books:
     listed: Ledger = field(default_factory=Ledger)
     unpriced: Ledger = field(default_factory=Ledger)
     keep: bool = False
-    events: list[Sent] = field(default_factory=list)
+    events: list[Due] = field(default_factory=list)  # those sent
+    unheard: list[Due] = field(default_factory=list)  # those missed
 
     def add(self, entry: Entry, *, sent: bool, whole_contracts: bool = False, listed: bool = False) -> None:
         """`whole_contracts`: every receiver was sent the size with its fraction cut off.
@@ -100,9 +101,11 @@ class Books:
         elif sent:
             self.sent.add(entry, micro_usd)
             if self.keep:
-                self.events.append(Sent(entry, micro_usd))
+                self.events.append(Due(entry, micro_usd))
         else:
             self.missed.add(entry, micro_usd)
+            if self.keep:
+                self.unheard.append(Due(entry, micro_usd))
             if listed:
                 self.listed.add(entry, micro_usd)
 
