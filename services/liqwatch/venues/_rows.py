@@ -23,7 +23,7 @@ EARLIEST_MS = 1_262_304_000_000  # 2010-01-01: before, there was nothing to liqu
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 Moment = Annotated[int, Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
 LARGEST_FRAME = 16 * 1024 * 1024  # characters
-_SYMBOL = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
+_SYMBOL = re.compile(r"[A-Za-z0-9._:/,-]{1,96}")  # dYdX has NAME,RAYDIUM,ADDRESS-USD
 _OWN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 

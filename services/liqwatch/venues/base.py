@@ -224,7 +224,7 @@ def build_instrument(
     """One instrument, or why its object cannot be used."""
     if not isinstance(raw, Mapping):
         return None, "is not an object"
-    if not name or len(name) > 64 or not name.isprintable():
+    if not name or len(name) > 96 or not name.isprintable():
         return None, "is not a name"
     try:
         known = venue.instrument(name, raw)

@@ -24,11 +24,12 @@ from ._rows import (
     field,
     known,
     liquidation,
+    own_id,
     price_of,
     quantity_of,
     rejected,
 )
-from ._trades import read_trades, trade_id
+from ._trades import read_trades
 from .base import (
     ACK,
     CONTROL,
@@ -156,7 +157,7 @@ def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation |
     side = chosen(row, "side", TAKERS, symbol)
     time_ms = _milliseconds(field(row, "createdAt"))
     size, price, said = quantity_of(row, "size"), price_of(row, "price"), f"{row['size']}@{row['price']}"
-    event_id = f"dydx:{symbol}:{trade_id(row, 'id')}"
+    event_id = f"dydx:{symbol}:{own_id(row, 'id')}"
     return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms, event_id)
 
 

@@ -16,11 +16,12 @@ from ._rows import (
     known,
     liquidation,
     moment,
+    own_id,
     price_of,
     quantity_of,
     rejected,
 )
-from ._trades import read_trades, trade_id
+from ._trades import read_trades
 from .base import (
     CONTROL,
     Feed,
@@ -114,7 +115,7 @@ class ExtendedSession:
         side = chosen(row, "S", TAKERS, symbol)
         time_ms = moment(field(row, "T"), "T")
         size, price, said = quantity_of(row, "q"), price_of(row, "p"), f"{row['q']}@{row['p']}"
-        event_id = f"extended:{symbol}:{trade_id(row, 'i')}"
+        event_id = f"extended:{symbol}:{own_id(row, 'i')}"
         return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms, event_id)
 
 

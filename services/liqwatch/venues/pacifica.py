@@ -20,11 +20,12 @@ from ._rows import (
     known,
     liquidation,
     moment,
+    own_id,
     price_of,
     quantity_of,
     rejected,
 )
-from ._trades import read_trades, trade_id
+from ._trades import read_trades
 from .base import (
     ACK,
     CONTROL,
@@ -125,7 +126,7 @@ class PacificaSession:
         side = chosen(row, "d", POSITIONS, symbol)
         time_ms = moment(field(row, "t"), "t")
         size, price, written = quantity_of(row, "a"), price_of(row, "p"), f"{row['a']}@{row['p']}"
-        event_id = f"pacifica:{symbol}:{trade_id(row, 'h')}"  # `li` is shared by the fills of one order
+        event_id = f"pacifica:{symbol}:{own_id(row, 'h')}"  # `li` is shared by the fills of one order
         return liquidation(STAMP, instrument, side, written, size, price, time_ms, received_ms, event_id)
 
 

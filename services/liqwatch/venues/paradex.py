@@ -21,11 +21,12 @@ from ._rows import (
     known,
     liquidation,
     moment,
+    own_id,
     price_of,
     quantity_of,
     rejected,
 )
-from ._trades import read_trades, trade_id
+from ._trades import read_trades
 from .base import (
     ACK,
     CONTROL,
@@ -166,7 +167,7 @@ class ParadexSession:
         time_ms = moment(field(row, "created_at"), "created_at")
         size, price, said = quantity_of(row, "size"), price_of(row, "price"), f"{row['size']}@{row['price']}"
         # Unique among the liquidations, says the documentation: nothing else is counted.
-        event_id = f"paradex:{symbol}:{trade_id(row, 'id')}" if "id" in row else None
+        event_id = f"paradex:{symbol}:{own_id(row, 'id')}" if "id" in row else None
         return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms, event_id)
 
 
