@@ -11,8 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from liqwatch.clock import Clock
-from liqwatch.simulator import Simulator, serve
-from liqwatch.simulator.dialects import VENUES
+from liqwatch.simulator import Simulator, on_by_default, serve
 from liqwatch.simulator.orders import Order
 from liqwatch.simulator.scenarios import Scenario
 
@@ -141,7 +140,7 @@ async def test_serve_prints_settings_that_point_at_the_servers_and_ends_when_tol
 
     async with asyncio.timeout(LIMIT):
         await serve("quiet", say=say, stop=stop)
-    for venue in VENUES:
+    for venue in on_by_default():
         assert f'[venues.{venue}]\nwebsocket_origin = "ws://127.0.0.1:' in said[0]
 
 

@@ -2,7 +2,7 @@
 
 from .player import Simulator
 from .scenarios import NAMES, Scenario
-from .serving import serve
+from .serving import on_by_default, serve
 from .venue_server import Origins
 
-__all__ = ["NAMES", "Origins", "Scenario", "Simulator", "serve"]
+__all__ = ["NAMES", "Origins", "Scenario", "Simulator", "on_by_default", "serve"]

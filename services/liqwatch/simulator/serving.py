@@ -5,12 +5,20 @@ from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
+from .. import venues
 from ..clock import Clock
 from . import scenarios
+from .dialects import VENUES
 from .player import Simulator
 from .venue_server import Origins
 
 GRACE_SECONDS = 3.0  # between the first subscription and the first event, for the other venues to follow
+
+
+def on_by_default() -> tuple[str, ...]:
+    """The simulated venues that a collector watches without being told to."""
+    known = venues.discover()
+    return tuple(name for name in VENUES if name in known and known[name].enabled_by_default)
 
 
 def toml(origins: Mapping[str, Origins]) -> str:
@@ -22,7 +30,6 @@ def _section(venue: str, place: Origins) -> Iterator[str]:
     yield f"[venues.{venue}]"
     yield f'websocket_origin = "{place.websocket}"'
     yield f'rest_origin = "{place.rest}"'
-    yield "enabled = true"  # also those that are off by default
     yield ""
 
 
@@ -45,7 +52,9 @@ async def serve(
     """
     stop = stop or asyncio.Event()
     played = scenarios.named(scenario, seed)
-    async with Simulator(played, seed, speed, Clock(), ports=ports, disconnect_every=disconnect_every) as simulator:
+    async with Simulator(
+        played, seed, speed, Clock(), venues=on_by_default(), ports=ports, disconnect_every=disconnect_every
+    ) as simulator:
         say(toml(simulator.origins))
         playing = asyncio.create_task(_play(simulator))
         stopping = asyncio.create_task(stop.wait())
