@@ -59,7 +59,7 @@ def shown(value: object) -> str:
 
 def words(value: object) -> str:
     """What a venue says, as text that can be printed and sent on."""
-    return str(value)[:300].encode(errors="backslashreplace").decode()
+    return str(value)[:300].encode(errors="backslashreplace").decode() or "(no text)"
 
 
 def number(value: object, name: str, reason: Reason) -> Decimal:
