@@ -21,6 +21,7 @@ class ListFailed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
         self.wait = failure.wait
+        self.reason = failure.reason
 
 
 async def fetch_list(
@@ -35,7 +36,7 @@ async def fetch_list(
             raise ListFailed(Failure("error", f"its pages do not end (more than {len(seen)})"))
         seen.add(url)
         try:
-            body = await _fetch(http, moved(url, origin))
+            body = await fetch_body(http, moved(url, origin), listed.post)
             page = await asyncio.to_thread(venue.read_instruments, listed, body)  # a megabyte of JSON: not in the loop
         except ValueError as error:  # not what the documentation promises
             raise ListFailed(Failure("error", f"not readable: {str(error)[:200]}")) from error
@@ -48,9 +49,14 @@ async def fetch_list(
     return objects
 
 
-async def _fetch(http: aiohttp.ClientSession, url: str) -> bytes:
+async def fetch_body(http: aiohttp.ClientSession, url: str, post: str | None = None) -> bytes:
+    """The body of a good answer to GET, or to POST of this JSON. Raises `ListFailed` for any other, and what the client
+    raises.
+    """
     timeout = aiohttp.ClientTimeout(total=_PAGE_SECONDS, sock_connect=_PAGE_SECONDS / 2)
-    async with http.get(url, timeout=timeout, proxy=proxy_for(url)) as response:
+    method, headers = ("GET", None) if post is None else ("POST", {"Content-Type": "application/json"})
+    proxy = proxy_for(url)
+    async with http.request(method, url, data=post, headers=headers, timeout=timeout, proxy=proxy) as response:
         if response.status != 200:
             raise ListFailed(turned_away(response.status, response.headers.get("Retry-After")))
         body = bytearray()

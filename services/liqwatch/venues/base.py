@@ -111,6 +111,7 @@ class InstrumentList:
 
     name: str
     url: str
+    post: str | None = None  # JSON to be sent by POST, where the venue answers to nothing else; None: GET
 
 
 class InstrumentPage(NamedTuple):
