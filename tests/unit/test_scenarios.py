@@ -6,7 +6,8 @@ from functools import cache
 
 import pytest
 
-from liqwatch.simulator import scenarios
+from liqwatch import venues
+from liqwatch.simulator import scenarios, shares
 from liqwatch.simulator.dialects import VENUES, standard
 from liqwatch.simulator.listings import Listing
 from liqwatch.simulator.orders import Order, entry
@@ -117,3 +118,8 @@ def test_a_burst_is_even() -> None:
 def test_an_unknown_scenario_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match="known are crash-day"):
         scenarios.named("nothing")
+
+
+def test_only_venues_have_shares() -> None:
+    assert set(shares.USUAL) <= set(venues.names())
+    assert set(VENUES) <= set(venues.names())

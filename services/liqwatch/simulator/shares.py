@@ -4,17 +4,16 @@ from .dialects import VENUES
 
 Shares = dict[str, float]  # weights by venue, any scale
 
+# Hyperliquid had a third to a half of these days, which no public feed tells: only a vault's part of it is played.
 # Made up after the two days below; a venue that no page tells apart has OTHER.
 USUAL: Shares = {
-    "hyperliquid": 34, "bybit": 20, "binance": 13, "okx": 8.5, "bitget": 5, "htx": 3.5, "gate": 3.5,
-    "aster": 2.5, "lighter": 2, "bitmex": 1.2, "kraken": 0.8, "deribit": 0.8, "dydx": 0.6, "bitfinex": 0.6,
+    "bybit": 20, "binance": 13, "okx": 8.5, "bitget": 5, "htx": 3.5, "gate": 3.5, "aster": 2.5, "hyperliquid": 2,
+    "lighter": 2, "bitmex": 1.2, "kraken_futures": 0.8, "deribit": 0.8, "dydx": 0.6, "bitfinex": 0.6,
 }  # fmt: skip
-# Of $19.1B: Hyperliquid 10.25, Bybit 4.6, Binance 2.4, OKX 1.21, HTX 0.36, Gate 0.26.
-OCTOBER_2025: Shares = USUAL | {
-    "hyperliquid": 53.7, "bybit": 24.1, "binance": 12.6, "okx": 6.3, "bitget": 3, "htx": 1.9, "gate": 1.4,
-}  # fmt: skip
-# Of $1.71B: Hyperliquid 606M, Bybit 345M, Binance 188M; the largest order was HTX's.
-JANUARY_2026: Shares = USUAL | {"hyperliquid": 35.4, "bybit": 20.2, "binance": 11, "htx": 7}
+# Of $19.1B: Bybit 4.6, Binance 2.4, OKX 1.21, HTX 0.36, Gate 0.26.
+OCTOBER_2025: Shares = USUAL | {"bybit": 24.1, "binance": 12.6, "okx": 6.3, "bitget": 3, "htx": 1.9, "gate": 1.4}
+# Of $1.71B: Bybit 345M, Binance 188M; the largest order was HTX's.
+JANUARY_2026: Shares = USUAL | {"bybit": 20.2, "binance": 11, "htx": 7}
 OTHER = 0.6
 
 
