@@ -15,7 +15,7 @@ from .assembly import Process, build_log
 from .clock import Clock
 from .collector.service import CollectorService
 from .settings import Settings, TargetSettings, VenueSettings, window_name
-from .simulator import Simulator
+from .simulator import Simulator, on_by_default
 from .status.board import Board, FeedState
 from .status.lines import show_lines
 from .status.screen import show_screen
@@ -44,7 +44,7 @@ async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *
     console = Console()
     clock = Clock(speed=speed)
     try:
-        simulator = Simulator(scenario, seed=seed, speed=speed, clock=clock)
+        simulator = Simulator(scenario, seed=seed, speed=speed, clock=clock, venues=on_by_default())
     except ValueError as error:
         Console(stderr=True).print(f"liqwatch: {error}")
         return 2
