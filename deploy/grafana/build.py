@@ -20,7 +20,7 @@ from liqwatch import settings
 from liqwatch.settings import RuleSettings, Settings
 
 from .panels import Panel, Query, Row, series
-from .rows import ALERTS, FEEDS, NOT_COUNTED, NOW, PIPELINE, PROCESSES, TOTALS, WINDOW_USD
+from .rows import ALERTS, FEEDS, NOT_COUNTED, NOW, PAGE, PIPELINE, PROCESSES, TOTALS, WINDOW_USD
 
 FOLDER = Path(__file__).parent / "dashboards"
 SETTINGS = Path(__file__).parents[1] / "liqwatch.toml"
@@ -67,7 +67,7 @@ def overview(defaults: Settings) -> dashboard.Dashboard:
             .current(model.VariableOption(selected=True, text=windows[-1], value=windows[-1]))
         )
     )
-    for row in (NOW, totals, FEEDS, NOT_COUNTED, PIPELINE, ALERTS, PROCESSES):
+    for row in (NOW, totals, FEEDS, NOT_COUNTED, PIPELINE, ALERTS, PAGE, PROCESSES):
         built = built.with_row(dashboard.Row(row.title))
         for panel in row.panels:
             built = built.with_panel(_VIEWS[panel.kind](panel))

@@ -187,6 +187,37 @@ FEEDS = Row(
             most=1,
         ),
         Panel(
+            "Share of the window watched",
+            "By any collector, or filled later from the venue's own list, in the window chosen above. Below 100 % the "
+            "totals of the venue are a floor.",
+            "percentunit",
+            (
+                Query(
+                    f"max by (venue) ({series('liqwatch_coverage_ratio', venue=VENUE, window='$window')})", "{{venue}}"
+                ),
+            ),
+            most=1,
+        ),
+        Panel(
+            "Gaps that were not filled",
+            "In the longest window, the time before the venue was first watched included. The coverage topic has each "
+            "with its reason.",
+            "short",
+            (Query(f"max by (venue) ({series('liqwatch_coverage_gaps', venue=VENUE)})", "{{venue}}"),),
+        ),
+        Panel(
+            "Missed, filled, lists that failed",
+            "missed: the venue's own list has them, its stream did not bring them while it was watched: the feed is "
+            "not what it says. filled: they fell in a gap. Both are in the totals.",
+            "short",
+            (
+                Query(rise("liqwatch_feed_missed_events_total", "venue", venue=VENUE), "{{venue}} missed"),
+                Query(rise("liqwatch_feed_filled_events_total", "venue", venue=VENUE), "{{venue}} filled"),
+                Query(rise("liqwatch_history_failures_total", "venue", venue=VENUE), "{{venue}} list failed"),
+            ),
+            "bars",
+        ),
+        Panel(
             "Reconnects, by reason",
             "Sockets that ended. `planned` is the renewal ahead of the venue's own limit; any other is trouble.",
             "short",
@@ -389,6 +420,44 @@ ALERTS = Row(
                     "{{destination}}",
                 ),
             ),
+        ),
+    ),
+)
+
+PAGE = Row(
+    "Page",
+    (
+        Panel(
+            "Viewers",
+            "Pages connected to the stream.",
+            "short",
+            (Query(f"sum by (job) ({series('liqwatch_web_viewers')})", "{{job}}"),),
+        ),
+        Panel(
+            "Requests, by status",
+            "Requests per second to the page and its API. 4xx are mistakes of who asks, 5xx are ours.",
+            "reqps",
+            (Query(f"sum by (status) ({rate('liqwatch_web_requests_total')})", "{{status}}"),),
+        ),
+        Panel(
+            "Total to page",
+            "From a total's own time to the update that tells it to the pages. A rise means that the page is behind.",
+            "s",
+            quantiles("liqwatch_web_stream_lag_seconds"),
+        ),
+        Panel(
+            "Viewers that fell behind",
+            "They were sent everything anew: a slow line, or a machine that sleeps.",
+            "short",
+            (Query(rise("liqwatch_web_resyncs_total", "job"), "{{job}}"),),
+            "bars",
+        ),
+        Panel(
+            "Not readable by the page",
+            "Records of the log that the page could not read: written by another version, or damaged.",
+            "short",
+            (Query(rise("liqwatch_web_records_unreadable_total", "job"), "{{job}}"),),
+            "bars",
         ),
     ),
 )

@@ -25,13 +25,14 @@ from .eventlog.checks import check_topics
 from .eventlog.kafka import KafkaLog
 from .eventlog.sqlite import SqliteLog
 from .health import HealthServer
-from .metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics
+from .metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics, WebMetrics
 from .settings import Settings, SettingsError, window_name
 from .supervise import Backoff
 from .venues.base import Venue
+from .web.service import CannotListen, WebService
 
 STOP_WITHIN = 9.5  # seconds from the first signal to the end of the process, whatever hangs
-_PART_STOP_WITHIN = {"collector": 4.0, "aggregator": 2.0, "alerter": 2.0}
+_PART_STOP_WITHIN = {"collector": 4.0, "aggregator": 2.0, "alerter": 2.0, "web": 1.0}
 _RELOADABLE = {"rules", "targets"}
 
 log_ = structlog.get_logger("liqwatch")
@@ -68,6 +69,7 @@ class Surroundings:
     http: aiohttp.ClientSession
     emit: Callable[[str], None]
     latest: Callable[[], Settings]  # with the rules and targets of the last reload
+    any_page_port: bool = False
 
 
 def enabled_venues(settings: Settings) -> dict[str, Venue]:
@@ -127,12 +129,40 @@ def _alerter(around: Surroundings) -> Part:
     )
 
 
+def _web(around: Surroundings) -> Part:
+    settings = around.settings
+    metrics = WebMetrics(around.registry)
+    windows = [(window_name(span), int(span.total_seconds())) for span in settings.aggregator.windows]
+    chosen = enabled_venues(settings)
+    return Part(
+        "web",
+        lambda: WebService(
+            around.log,
+            settings.web,
+            windows,
+            chosen,
+            lambda: around.latest().rules,
+            around.clock,
+            metrics,
+            around.service_metrics,
+            any_port=around.any_page_port,
+        ),
+    )
+
+
 PARTS: dict[str, Callable[[Surroundings], Part]] = {
+    "web": _web,
     "alerter": _alerter,
     "aggregator": _aggregator,
     "collector": _collector,
 }
-SERVICE_PORTS = {"collect": "collect_port", "aggregate": "aggregate_port", "alert": "alert_port", "run": "run_port"}
+SERVICE_PORTS = {
+    "collect": "collect_port",
+    "aggregate": "aggregate_port",
+    "alert": "alert_port",
+    "web": "web_port",
+    "run": "run_port",
+}
 
 
 class Process:
@@ -149,6 +179,7 @@ class Process:
         create_topics: bool = False,
         config: Path | None = None,
         emit: Callable[[str], None] = print,
+        any_page_port: bool = False,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -163,6 +194,7 @@ class Process:
         self._create = create_topics
         self._config = config
         self._emit = emit
+        self._any_page_port = any_page_port
         self._failure: str | None = None
         self._log_state = "not open yet"
         self._registry = CollectorRegistry()
@@ -186,6 +218,15 @@ class Process:
     def part(self, name: str) -> Service | None:
         """The running service of that name, if it is in this process."""
         return next((part.service for part in self.parts if part.name == name), None)
+
+    def has(self, name: str) -> bool:
+        """Is that service one of this process?"""
+        return name in self._wanted
+
+    def page(self) -> str:
+        """The address of the live page; empty where it is not in this process, or does not listen yet."""
+        service = self.part("web")
+        return f"http://{service.address}/" if isinstance(service, WebService) and service.address else ""
 
     def reload(self) -> list[str]:
         """Reads the settings again and swaps rules and targets; on a mistake the old ones stay. Returns mistakes."""
@@ -285,6 +326,7 @@ class Process:
             http,
             self._emit,
             latest=lambda: self.settings,
+            any_page_port=self._any_page_port,
         )
         self.parts = [PARTS[name](around) for name in self._wanted]
         for part in self.parts:
@@ -312,7 +354,7 @@ class Process:
                 return
             except LogUnavailable as error:
                 log_.warning("log cannot be reached, starting the service again", service=part.name, reason=str(error))
-            except LogError as error:
+            except (LogError, CannotListen) as error:
                 self._failure = str(error)
                 self.stop.set()
                 return

@@ -78,12 +78,12 @@ def main() -> None:
 @main.command()
 @_CONFIG
 def run(config: Path | None) -> None:
-    """Everything in one process on the embedded log: collect, add up, alert."""
+    """Everything in one process on the embedded log: collect, add up, alert, show."""
     settings = settings_or_fail(config)
     if settings.log.backend != "sqlite":
         fail(
             '`run` keeps its own embedded log: set log.backend = "sqlite", '
-            "or start `collect`, `aggregate` and `alert` for Kafka"
+            "or start `collect`, `aggregate`, `alert` and `web` for Kafka"
         )
     from .live import run_live
 
@@ -119,6 +119,7 @@ for _name, _part, _help in (
     ("collect", "collector", "Collects the feeds and writes liquidations and coverage to the log."),
     ("aggregate", "aggregator", "Keeps the rolling totals and writes them to the log."),
     ("alert", "alerter", "Judges the rules and tells the chats."),
+    ("web", "web", "Serves the live page, its JSON API and its stream."),
 ):
     main.command(_name, help=_help)(
         _CONFIG(

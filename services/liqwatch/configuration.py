@@ -53,6 +53,8 @@ def _with_secrets(settings: Settings) -> Settings:
     mistakes: list[str] = []
     kafka, wrong = _resolved(settings.log.kafka, "log.kafka")
     mistakes += wrong
+    page, wrong = _resolved(settings.web, "web")
+    mistakes += wrong
     targets = {}
     for name, target in settings.targets.items():
         targets[name], wrong = _resolved(target, f"targets.{name}")
@@ -60,7 +62,7 @@ def _with_secrets(settings: Settings) -> Settings:
     if mistakes:
         raise SettingsError(mistakes)
     log = settings.log.model_copy(update={"kafka": kafka})
-    return settings.model_copy(update={"log": log, "targets": targets})
+    return settings.model_copy(update={"log": log, "web": page, "targets": targets})
 
 
 def _resolved(section: _S, where: str) -> tuple[_S, list[str]]:
@@ -94,7 +96,7 @@ def _secret(path: Path) -> str:
 
 def secrets(settings: Settings) -> Iterator[str]:
     """Every secret value in force, so that logs can cut them out."""
-    for section in (settings.log.kafka, *settings.targets.values()):
+    for section in (settings.log.kafka, settings.web, *settings.targets.values()):
         for name in type(section).model_fields:
             value = getattr(section, name)
             if isinstance(value, SecretStr):

@@ -21,7 +21,8 @@ from .status.lines import show_lines
 from .status.screen import show_screen
 
 _LINES_EVERY = 10.0
-_EVERYTHING = ("alerter", "aggregator", "collector")
+_PAGE_WITHIN = 10.0
+_EVERYTHING = ("web", "alerter", "aggregator", "collector")  # the page is the last to go
 
 
 async def run_live(settings: Settings, config: Path | None, *, terminal: bool) -> int:
@@ -29,7 +30,7 @@ async def run_live(settings: Settings, config: Path | None, *, terminal: bool) -
     console = Console()
     process = Process(
         "run",
-        _EVERYTHING,
+        _EVERYTHING if settings.web.enabled else _EVERYTHING[1:],
         settings,
         port=settings.http.run_port,
         create_topics=True,
@@ -58,6 +59,7 @@ async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *
                 clock=clock,
                 create_topics=True,
                 emit=_printer(console, terminal),
+                any_page_port=True,  # a demo beside `run`
             )
             console.print(
                 f"Playing a day of the shape of {scenario}, {speed:g} times faster, on simulated venues "
@@ -128,6 +130,8 @@ async def _with_status(process: Process, console: Console, title: str, *, termin
 
     async def status() -> None:
         await process.ready.wait()
+        if process.has("web"):
+            await _say_page(process)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(board.follow(process.stop))
             tasks.create_task(
@@ -142,6 +146,14 @@ async def _with_status(process: Process, console: Console, title: str, *, termin
     finally:
         task.cancel()
         await asyncio.wait([task], timeout=2)
+
+
+async def _say_page(process: Process) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PAGE_WITHIN):
+            while not process.page():  # noqa: ASYNC110 - it listens a moment after it was started
+                await asyncio.sleep(0.05)
+        print(f"Live page: {process.page()}", flush=True)
 
 
 async def send_test(settings: Settings, target: str) -> tuple[bool, str]:

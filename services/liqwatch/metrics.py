@@ -13,6 +13,9 @@ RECONNECT_REASONS = (
     "closed", "refused", "unreachable", "silent", "control_silent", "rejected_frames", "planned", "throttled", "error",
 )  # fmt: skip
 STATES = ("connecting", "connected", "acknowledged", "delivering", "refused", "silent", "down")
+WEB_ROUTES = (
+    "page", "static", "totals", "bars", "events", "incidents", "venues", "silences", "openapi.json", "stream",
+)  # fmt: skip
 OUTCOMES = ("accepted", "not_sent", "refused", "unknown")
 
 
@@ -227,3 +230,30 @@ class AlerterMetrics:
             self.notification_latency.labels(target)
             for outcome in OUTCOMES:
                 self.notifications.labels(target, outcome)
+
+
+class WebMetrics:
+    """The live page and its API: how much is asked, who is watching, how fresh is what they see."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "liqwatch_web_requests_total", "Requests answered, by route and class of status; 5xx is trouble.",
+            ["route", "status"], registry=registry,
+        )  # fmt: skip
+        self.viewers = Gauge("liqwatch_web_viewers", "Pages connected to the stream.", registry=registry)
+        self.stream_lag = Histogram(
+            "liqwatch_web_stream_lag_seconds", "From a total's own time to the update that tells it to the pages.",
+            buckets=_LATENCY, registry=registry,
+        )  # fmt: skip
+        self.resyncs = Counter(
+            "liqwatch_web_resyncs_total",
+            "Viewers that fell behind and were sent everything anew.",
+            registry=registry,
+        )
+        self.unreadable = Counter(
+            "liqwatch_web_records_unreadable_total",
+            "Records of the log that the page could not read.",
+            registry=registry,
+        )
+        for route in WEB_ROUTES:
+            self.requests.labels(route, "2xx")

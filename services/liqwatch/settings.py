@@ -83,6 +83,17 @@ class HttpSettings(Section):
     collect_port: Port = 9465
     aggregate_port: Port = 9466
     alert_port: Port = 9467
+    web_port: Port = 9468
+
+
+class WebSettings(Section):
+    """The live page and its API. Port 0 takes a free one."""
+
+    enabled: bool = Field(default=True, description="Inside `run`; the command `web` serves it in any case.")
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    token: SecretStr | None = Field(default=None, description="Who sends it may write silences; without it nobody may.")
+    token_file: str | None = None
 
 
 class LoggingSettings(Section):
@@ -237,6 +248,7 @@ class Settings(Section):
 
     log: LogSettings = LogSettings()
     http: HttpSettings = HttpSettings()
+    web: WebSettings = WebSettings()
     logging: LoggingSettings = LoggingSettings()
     collector: CollectorSettings = CollectorSettings()
     aggregator: AggregatorSettings = AggregatorSettings()

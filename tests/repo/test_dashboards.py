@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from deploy.grafana import build
-from liqwatch.metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics
+from liqwatch.metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics, WebMetrics
 from tests.support.repository import ROOT
 
 FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
@@ -27,6 +27,7 @@ def known_metrics() -> set[str]:
     CollectorMetrics(registry, ["binance"])
     AggregatorMetrics(registry, ["24h"]).lag.labels("0")
     AlerterMetrics(registry, ["console"], ["longs-24h"])
+    WebMetrics(registry)
     ProcessCollector(registry=registry)
     return {sample.name for family in registry.collect() for sample in family.samples}
 

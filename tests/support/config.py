@@ -8,7 +8,7 @@ from liqwatch import venues
 
 from .program import free_port
 
-SERVICES = ("run", "collect", "aggregate", "alert")
+SERVICES = ("run", "collect", "aggregate", "alert", "web")
 
 
 @dataclass
@@ -25,6 +25,7 @@ class Setup:
     collector: str = "collector-1"
     session_timeout: str = "6s"
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in SERVICES})
+    page_port: int = field(default_factory=free_port)
 
     def write(self, name: str = "liqwatch.toml") -> Path:
         lines = ["[log]"]
@@ -34,6 +35,7 @@ class Setup:
         else:
             lines += [f'path = "{self.folder}/liqwatch.db"']
         lines += ["[http]", *(f"{service}_port = {port}" for service, port in self.ports.items())]
+        lines += ["[web]", f"port = {self.page_port}"]
         lines += [
             "[collector]",
             f'collector = "{self.collector}"',

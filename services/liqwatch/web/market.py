@@ -1,0 +1,210 @@
+"""What the topics say, kept as the page and the API need it. Told the time, and pure."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from ..coverage import CoverageBook, Span, merge
+from ..eventlog import Record
+from ..events import Completeness, Coverage, Incident, Silence
+from ..topics import TOTALS
+from ..totals import STALE_AFTER_MS, Sum, TotalsBook
+from ..venues.base import Venue
+from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals
+from .bars import BarBook, decode_bar
+from .tape import LIMIT, Tape
+
+HOUR_MS = 3_600_000
+CLOSED_KEPT = 200  # incidents that are over
+_LAGS = 50  # last events of a venue whose lateness is averaged
+_WATCH_FRESH_MS = 30_000  # real time: an open interval is written every few seconds
+
+
+@dataclass(slots=True)
+class Changes:
+    """What has changed since it was last asked."""
+
+    windows: set[str] = field(default_factory=set)  # the total of all
+    coins: set[str] = field(default_factory=set)  # windows
+    events: deque[tuple[int, Liquidation]] = field(default_factory=lambda: deque(maxlen=LIMIT))
+    incidents: set[str] = field(default_factory=set)
+    bars: bool = False
+    silences: bool = False
+
+
+@dataclass(slots=True)
+class Watch:
+    """What is known of a venue's feed now."""
+
+    state: str  # watched | not_watched | never_seen
+    since_ms: int | None = None
+    detail: str = ""
+    collectors: int = 0
+
+
+class Market:
+    """The latest of everything. `speed` is the clock's; `venues` are those that are collected."""
+
+    def __init__(self, windows: Sequence[tuple[str, int]], venues: Mapping[str, Venue], speed: float = 1.0) -> None:
+        self.windows = tuple(windows)
+        self.venues = venues
+        self.speed = speed
+        self.longest_ms = max(seconds for _, seconds in windows) * 1000
+        self.totals = TotalsBook(TOTALS.partitions)
+        self.coverage = CoverageBook(keep_ms=self.longest_ms + HOUR_MS)
+        self.bars = BarBook(2 * self.longest_ms + HOUR_MS, self.longest_ms + HOUR_MS)
+        self.tape = Tape()
+        self.incidents: dict[str, Incident] = {}
+        self.silences: dict[str, Silence] = {}
+        self.changes = Changes()
+        self.last_event_ms: dict[str, int] = {}
+        self._lags: dict[str, deque[int]] = {}
+        self._watches: dict[str, dict[str, Coverage]] = {}  # venue -> collector -> newest interval
+        self._sums: dict[tuple[str, str], Sum] = {}
+        self._generations: dict[int, int] = {}
+        self._spans: dict[str, list[Span]] = {}
+
+    def take_totals(self, record: Record) -> None:
+        """A record of the totals topic."""
+        if record.value is None:
+            pair = self.totals.bury(record.key) if record.key.count(b",") >= 2 else None
+            if pair is not None:
+                self._changed(*pair)
+            return
+        message = decode_totals(record.value)
+        taken = self.totals.apply(message)
+        if not isinstance(message, Heartbeat):
+            if taken:
+                self._changed(message.window, message.scope)
+        elif message.caught_up and message.generation > self._generations.get(message.partition, -1):
+            # What the partition's former owner had said is gone: every sum may have changed.
+            self._generations[message.partition] = message.generation
+            self._sums.clear()
+            names = {name for name, _ in self.windows}
+            self.changes.windows |= names
+            self.changes.coins |= names
+
+    def _changed(self, window: str, scope: str) -> None:
+        self._sums.pop((window, scope), None)
+        if scope == "all":
+            self.changes.windows.add(window)
+        elif scope.startswith("base="):
+            self.changes.coins.add(window)
+
+    def take_bar(self, record: Record) -> None:
+        """A record of the bars topic."""
+        if record.value is not None and self.bars.apply(decode_bar(record.value)):
+            self.changes.bars = True
+
+    def take_liquidation(self, record: Record) -> None:
+        """A record of the liquidations topic."""
+        if record.value is None:
+            return
+        event = decode_liquidation(record.value)
+        worth = self.tape.add(event)
+        if worth is None:
+            return
+        self.changes.events.append((worth, event))
+        self.last_event_ms[event.venue] = max(event.event_time_ms, self.last_event_ms.get(event.venue, 0))
+        if event.timed_by == "venue" and event.source == "stream":
+            lags = self._lags.setdefault(event.venue, deque(maxlen=_LAGS))
+            lags.append(event.received_time_ms - event.event_time_ms)
+
+    def take_coverage(self, record: Record) -> None:
+        """A record of the coverage topic."""
+        if record.value is None:
+            return
+        message = Coverage.model_validate_json(record.value)
+        self.coverage.apply(message)
+        self._spans.pop(message.venue, None)
+        if message.kind == "watched":
+            mine = self._watches.setdefault(message.venue, {})
+            known = mine.get(message.collector)
+            if known is None or message.from_ms >= known.from_ms:
+                mine[message.collector] = message
+
+    def take_incident(self, record: Record) -> None:
+        """A record of the alerts topic; the claims of the alerter that acts are tombstones of keys of their own."""
+        if record.value is None:
+            if self.incidents.pop(record.key.decode(), None) is not None:
+                self.changes.incidents.add(record.key.decode())
+            return
+        incident = Incident.model_validate_json(record.value)
+        self.incidents[incident.incident_id] = incident
+        self.changes.incidents.add(incident.incident_id)
+        closed = [one for one in self.incidents.values() if one.closed_ms is not None]
+        if len(closed) > CLOSED_KEPT:
+            oldest = min(closed, key=lambda one: (one.closed_ms or 0, one.incident_id))
+            del self.incidents[oldest.incident_id]
+
+    def take_silence(self, record: Record) -> None:
+        """A record of the silences topic."""
+        self.changes.silences = True
+        if record.value is None:
+            self.silences.pop(record.key.decode(), None)
+        else:
+            silence = Silence.model_validate_json(record.value)
+            self.silences[silence.silence_id] = silence
+
+    def sum(self, window: str, scope: str) -> Sum:
+        """All partitions added up."""
+        known = self._sums.get((window, scope))
+        if known is None:
+            known = self._sums[window, scope] = self.totals.sum(window, scope)
+        return known
+
+    def parts(self, window: str, dimension: str, most: int) -> list[tuple[str, Sum]]:
+        """The largest coins (`base`) or venues of a window."""
+        prefix = f"{dimension}="
+        sums = ((scope.removeprefix(prefix), self.sum(window, scope)) for scope in self.totals.scopes(window, prefix))
+        return sorted(sums, key=lambda part: (-part[1].side("both"), part[0]))[:most]
+
+    def stale(self, now_ms: int) -> list[int]:
+        """Partitions whose totals are too old to be believed."""
+        return self.totals.stale(now_ms, STALE_AFTER_MS * self.speed)
+
+    def lag_ms(self, venue: str) -> float | None:
+        """How late its events come, by its own clock: the median of the last ones, in real time."""
+        lags = self._lags.get(venue)
+        return median(lags) / self.speed if lags else None
+
+    def watch(self, venue: str, now_ms: int) -> Watch:
+        """Is somebody watching the venue now, and since when, or why not."""
+        mine = self._watches.get(venue, {}).values()
+        if not mine:
+            return Watch("never_seen")
+        live = [one for one in mine if self._is_fresh(one, now_ms)]
+        if live:
+            return Watch("watched", min(one.from_ms for one in live), "", len(live))
+        last = max(mine, key=lambda one: one.to_ms)
+        detail = last.ended_by or ("nothing is heard from its collector" if last.open else "the feed ended")
+        return Watch("not_watched", last.to_ms, detail)
+
+    def spans(self, venue: str, now_ms: int) -> list[Span]:
+        """When the venue was watched. An interval that is still open reaches to now, though written a moment ago."""
+        spans = self._spans.get(venue)
+        if spans is None:
+            spans = self._spans[venue] = self.coverage.watched(venue)
+        live = [one for one in self._watches.get(venue, {}).values() if self._is_fresh(one, now_ms)]
+        return merge([*spans, *((one.to_ms, now_ms) for one in live)]) if live else spans
+
+    def known_venues(self) -> list[str]:
+        """Those that are collected here or by anybody, by name."""
+        return sorted({*self.venues, *self._watches})
+
+    def completeness(self, venue: str) -> Completeness:
+        """What its collectors say of it."""
+        mine = self._watches.get(venue, {}).values()
+        return max(mine, key=lambda one: one.to_ms).completeness if mine else "unproven"
+
+    def forget(self, now_ms: int) -> None:
+        """Lets go of what is too old to be asked for."""
+        self.coverage.forget(now_ms)
+        self._spans.clear()
+        self.bars.forget(now_ms)
+        for silence in [one for one in self.silences.values() if one.until_ms < now_ms - self.longest_ms]:
+            del self.silences[silence.silence_id]
+
+    def _is_fresh(self, one: Coverage, now_ms: int) -> bool:
+        return one.open and now_ms - one.to_ms < _WATCH_FRESH_MS * self.speed

@@ -1,0 +1,133 @@
+"""The web service: reads the topics, serves the page, the API and the stream."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from aiohttp import web
+
+from ..clock import Clock
+from ..eventlog import EARLIEST, Log, Record, Start, since
+from ..metrics import ServiceMetrics, WebMetrics
+from ..settings import RuleSettings, WebSettings
+from ..topics import ALERTS, BARS, COVERAGE, LIQUIDATIONS, SILENCES, TOTALS, Topic
+from ..venues.base import Venue
+from . import assets
+from .following import Following
+from .market import HOUR_MS, Market
+from .server import Api
+from .stream import Hub
+from .updates import Updates
+
+_FORGET_SECONDS = 60.0
+log_ = structlog.get_logger("web")
+
+
+class CannotListen(Exception):
+    """The port is taken, or the address is not ours. The text names the setting."""
+
+
+class WebService:
+    """The live page and its API. Knows nothing but what is in the topics."""
+
+    def __init__(
+        self,
+        log: Log,
+        settings: WebSettings,
+        windows: Sequence[tuple[str, int]],
+        venues: Mapping[str, Venue],
+        rules: Callable[[], Sequence[RuleSettings]],
+        clock: Clock,
+        metrics: WebMetrics,
+        service_metrics: ServiceMetrics,
+        *,
+        any_port: bool = False,
+    ) -> None:
+        self.address = ""  # host and port once it listens
+        self._log, self._settings, self._clock = log, settings, clock
+        self._any_port = any_port
+        self._oldest_ms: int | None = None
+        market = self._market = Market(windows, venues, clock.speed)
+        updates = Updates(market, rules)
+        self._hub = Hub(updates, clock, metrics)
+        self._api = Api(
+            market, self._hub, updates, log, clock, rules, settings.token, self._unread, metrics, assets.read()
+        )
+
+        def follow(topic: Topic, back_ms: int | None, take: Callable[[Record], None]) -> Following:
+            def start() -> Start:
+                return EARLIEST if back_ms is None else since(clock.now_ms() - back_ms)
+
+            return Following(log, topic, start, take, metrics, service_metrics)
+
+        self._following = [
+            follow(TOTALS, None, self._take_totals),
+            follow(COVERAGE, market.longest_ms + HOUR_MS, market.take_coverage),
+            follow(BARS, market.bars.keep_ms, market.take_bar),
+            follow(LIQUIDATIONS, HOUR_MS, market.take_liquidation),
+            follow(ALERTS, None, market.take_incident),
+            follow(SILENCES, None, market.take_silence),
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until told to stop. Raises `CannotListen`, and `LogError` where a person has to act."""
+        runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=0.5, server_header=False)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            log_.info("the page is up", address=f"http://{self.address}/")
+            async with asyncio.TaskGroup() as tasks:
+                held = [tasks.create_task(one.run(), name=f"follow {one.topic.name}") for one in self._following]
+                held.append(tasks.create_task(self._hub.run(stop, self._oldest), name="stream"))
+                held.append(tasks.create_task(self._forget(), name="forget"))
+                await stop.wait()
+                self._hub.close()
+                for task in held:
+                    task.cancel()
+        except* Exception as group:
+            raise group.exceptions[0]  # noqa: B904 - the first is why the others were cancelled
+        finally:
+            self._hub.close()
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(runner.cleanup(), 1.0)
+
+    def unready(self) -> list[str]:
+        """Reasons why the page cannot be believed now; empty when it can."""
+        reasons = [] if self.address else ["it does not listen yet"]
+        down = [one.down for one in self._following if one.down]
+        return reasons + self._unread() + down[:1]
+
+    def _unread(self) -> list[str]:
+        waiting = [one.topic.name for one in self._following if not one.caught_up]
+        return [f"still reading {', '.join(waiting)}"] if waiting else []
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        host, port = self._settings.host, self._settings.port
+        for wanted in (port, 0) if self._any_port else (port,):
+            try:
+                await web.TCPSite(runner, host, wanted).start()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                continue
+            bound = runner.addresses[0]
+            self.address = f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
+            return
+        raise CannotListen(
+            f"cannot listen on {host}:{port} for the page: {reason}; does another program have it? "
+            "Its port is web.port in the settings"
+        )
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.sleep(max(2.0, _FORGET_SECONDS / self._clock.speed))
+            self._market.forget(self._clock.now_ms())
+
+    def _take_totals(self, record: Record) -> None:
+        self._market.take_totals(record)
+        if self._oldest_ms is None:
+            self._oldest_ms = record.timestamp_ms
+
+    def _oldest(self) -> int | None:
+        oldest_ms, self._oldest_ms = self._oldest_ms, None
+        return oldest_ms

@@ -1,0 +1,260 @@
+"""The shapes of what the API takes and gives: the schemas of the OpenAPI document, and the check of what is sent."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ..events import (
+    Completeness,
+    DecimalText,
+    LargestRecord,
+    Liquidation,
+    Milliseconds,
+    SideOrBoth,
+    VenueCoverage,
+)
+from .problems import Problem
+
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+_MARKS = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_MARKS}*$")]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/,=-]+$")]
+_LONGEST_SECONDS = 90 * 86_400
+
+
+class Shape(BaseModel):
+    """Exactly these fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemDetails(Shape):
+    """An error, by RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="A sentence that names the remedy.")
+
+
+class SideTotals(Shape):
+    """One side of a window."""
+
+    usd: DecimalText
+    count: Count
+    share: Share | None = Field(description="Of both sides; null where there is nothing.")
+    largest: LargestRecord | None
+
+
+class Both(Shape):
+    """Both sides of a window together."""
+
+    usd: DecimalText
+    count: Count
+
+
+class Covered(Shape):
+    """Which share of the window was watched: the mean of the venues, and each of them."""
+
+    share: Share
+    venues: list[VenueCoverage]
+
+
+class Rung(Shape):
+    """How far it is to the next threshold of a rule."""
+
+    rule: str
+    side: SideOrBoth
+    severity: str
+    thresholds_usd: list[DecimalText]
+    clear_below_usd: DecimalText
+    reached_usd: DecimalText | None = Field(description="The highest threshold at or under the total.")
+    next_usd: DecimalText | None = Field(description="null when the total is past the last one.")
+    distance_usd: DecimalText | None
+
+
+class TotalsAnswer(Shape):
+    """The rolling totals of one window and scope."""
+
+    window: str
+    window_seconds: Count
+    scope: str
+    as_of_ms: Milliseconds = Field(description="The totals are at least this fresh; 0 before the first heartbeats.")
+    stale: bool = Field(description="True while a partition is silent: the sum may be too small or too large.")
+    stale_partitions: list[Count]
+    at_least: bool = Field(description="True where the figures are a floor, because a feed is sampled or had a gap.")
+    long: SideTotals
+    short: SideTotals
+    total: Both
+    largest: LargestRecord | None
+    coverage: Covered
+    rungs: list[Rung]
+
+
+class BarAnswer(Shape):
+    """One step of time."""
+
+    start_ms: Milliseconds
+    long_usd: DecimalText
+    long_count: Count
+    short_usd: DecimalText
+    short_count: Count
+    watched: Share = Field(description="Mean watched share of the venues; at 0 there was nobody to see anything.")
+    rolling_long_usd: DecimalText | None = Field(
+        description="Sum of the window up to the end of the step; null where the bars do not reach back so far."
+    )
+    rolling_short_usd: DecimalText | None
+
+
+class BarsAnswer(Shape):
+    """What each step of time brought."""
+
+    scope: str
+    window: str
+    step_seconds: int
+    as_of_ms: Milliseconds
+    bars: list[BarAnswer]
+
+
+class EventsAnswer(Shape):
+    """The latest liquidations, newest first."""
+
+    as_of_ms: Milliseconds
+    events: list[Liquidation]
+
+
+class Delivery(Shape):
+    """What became of telling a target."""
+
+    target: str
+    outcome: Literal["accepted", "not_sent", "refused", "unknown"] | None = Field(description="null while under way.")
+
+
+class StepAnswer(Shape):
+    """Something that was told."""
+
+    kind: Literal["fired", "stepped_up", "reminded", "cleared"]
+    at_ms: Milliseconds
+    usd: DecimalText
+    threshold: DecimalText
+    headline: str
+    text: str
+    deliveries: list[Delivery]
+
+
+class IncidentAnswer(BaseModel):
+    """One crossing of one rule in one scope, from fired to cleared."""
+
+    model_config = ConfigDict(frozen=True)
+
+    incident_id: str
+    rule: str
+    scope: str
+    side: SideOrBoth
+    window: str
+    severity: str
+    opened_ms: Milliseconds
+    closed_ms: Milliseconds | None
+    peak_usd: DecimalText
+    peak_at_ms: Milliseconds
+    largest: LargestRecord | None
+    coverage: list[VenueCoverage]
+    steps: list[StepAnswer]
+
+
+class IncidentsAnswer(Shape):
+    """Open incidents first, then those that are over; the newest first."""
+
+    as_of_ms: Milliseconds
+    incidents: list[IncidentAnswer]
+
+
+class VenueWindow(Shape):
+    """A venue's part of a window."""
+
+    share: Share = Field(description="Watched share of the window.")
+    long_usd: DecimalText
+    short_usd: DecimalText
+
+
+class VenueAnswer(Shape):
+    """A venue: is it watched, how complete, how late, and how much of each window it is."""
+
+    venue: str
+    title: str
+    state: Literal["watched", "not_watched", "never_seen"]
+    detail: str
+    since_ms: Milliseconds | None
+    collectors: Count
+    completeness: Completeness
+    completeness_note: str
+    docs: str | None
+    last_event_ms: Milliseconds | None
+    lag_ms: float | None = Field(description="Venue's time to arrival here, the median of the last events.")
+    windows: dict[str, VenueWindow]
+
+
+class VenuesAnswer(Shape):
+    """Every venue, by name."""
+
+    as_of_ms: Milliseconds
+    venues: list[VenueAnswer]
+
+
+class SilenceAnswer(Shape):
+    """Notifications that match are held back until it ends."""
+
+    silence_id: str
+    matcher: dict[str, str]
+    reason: str
+    author: str
+    from_ms: Milliseconds
+    until_ms: Milliseconds
+
+
+class SilencesAnswer(Shape):
+    """Silences in force or to come, the one that ends first first."""
+
+    as_of_ms: Milliseconds
+    silences: list[SilenceAnswer]
+
+
+class Matcher(Shape):
+    """What is silenced: all that is named has to be equal."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    rule: Word | None = None
+    scope: Word | None = None
+    side: SideOrBoth | None = None
+    severity: Word | None = None
+    window: Word | None = None
+
+
+class NewSilence(Shape):
+    """A silence that begins now."""
+
+    matcher: Matcher
+    reason: Line
+    author: Line
+    duration_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SECONDS, strict=True)]
+
+
+def new_silence(body: bytes) -> NewSilence:
+    """What a POST asks for. Raises `Problem`, saying which field is wrong."""
+    try:
+        wanted = NewSilence.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"][:4]) or "body"
+        raise Problem(400, f"{where[:100]}: {first['msg']}") from None
+    if not wanted.matcher.model_fields_set or None in wanted.matcher.model_dump(exclude_unset=True).values():
+        raise Problem(400, "matcher: name at least one of rule, scope, side, severity, window, and none as null")
+    return wanted
+
+
+SHAPES: tuple[type[BaseModel], ...] = (
+    ProblemDetails, TotalsAnswer, BarsAnswer, EventsAnswer, IncidentsAnswer, VenuesAnswer, SilencesAnswer,
+    SilenceAnswer, NewSilence,
+)  # fmt: skip
