@@ -25,8 +25,9 @@ NOW_MS = 1_800_000_000_000
 HEARD = (FrameKind.DATA, FrameKind.CONTROL, FrameKind.IGNORED)  # a trade feed tells of ordinary trades as well
 
 
-def unpacked(frame: str | bytes) -> str:
-    return gzip.decompress(frame).decode() if isinstance(frame, bytes) else frame
+def unpacked(frame: str | bytes) -> str | bytes:
+    """What the session gets: gzip unpacked, other bytes as they are."""
+    return gzip.decompress(frame) if isinstance(frame, bytes) and frame.startswith(b"\x1f\x8b") else frame
 
 
 def instruments_of(venue: Venue, simulated: Dialect) -> dict[str, Instrument]:

@@ -116,7 +116,7 @@ class ParadexSession:
             error = f"tradeType {kind} is not known"
             return Received(FrameKind.DATA, (), (BadRow(Reason.MALFORMED, error),), error)
         market, at = _text(frame, 8 + length)
-        own_id, _ = _text(frame, at)
+        trade, _ = _text(frame, at)
         row = {
             "market": market,
             "side": _SIDES.get(side, side),
@@ -125,8 +125,8 @@ class ParadexSession:
             "created_at": created_us // 1000,
             "trade_type": "LIQUIDATION",
         }
-        if own_id is not None:  # there is none before version 3
-            row["id"] = own_id
+        if trade is not None:  # there is none before version 3
+            row["id"] = trade
         return self._trades([row], received_ms)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
