@@ -19,6 +19,7 @@ from .simulator import Simulator, on_by_default
 from .status.board import Board, FeedState
 from .status.lines import show_lines
 from .status.screen import show_screen
+from .venues import names as venue_names
 
 _LINES_EVERY = 10.0
 _PAGE_WITHIN = 10.0
@@ -74,7 +75,8 @@ async def run_demo(settings: Settings, scenario: str, speed: float, seed: int, *
 
 
 def _for_demo(settings: Settings, simulator: Simulator, folder: Path) -> Settings:
-    venues = {
+    # No real venue is asked for anything: its time would not be the demo's.
+    venues = {name: VenueSettings(enabled=False) for name in venue_names()} | {
         name: VenueSettings(enabled=True, websocket_origin=origin.websocket, rest_origin=origin.rest)
         for name, origin in simulator.origins.items()
     }
