@@ -91,7 +91,8 @@ def build_log(settings: Settings, clock: Clock, *, read_only: bool = False) -> L
 
 def _collector(around: Surroundings) -> Part:
     chosen = enabled_venues(around.settings)
-    metrics = CollectorMetrics(around.registry, chosen)
+    windows = [window_name(span) for span in around.settings.aggregator.windows]
+    metrics = CollectorMetrics(around.registry, chosen, windows)
     return Part(
         "collector",
         lambda: CollectorService(around.log, chosen, around.settings, around.clock, metrics, around.service_metrics),

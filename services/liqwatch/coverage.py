@@ -44,13 +44,24 @@ class _Interval:
     start: int
     end: int
     open: bool
+    ended_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which nobody watched a venue. `filled`: what fell in it was read later from the venue's own list."""
+
+    start: int
+    end: int
+    reason: str
+    filled: bool
 
 
 class CoverageBook:
     """All known intervals of all collectors; answers with shares and gaps.
 
     A venue counts as watched when at least one collector watched it; a loss by a collector is a hole in that
-    collector's own intervals only.
+    collector's own intervals only. A gap that was filled from the venue's own list counts as watched as well.
     """
 
     def __init__(self, keep_ms: int) -> None:
@@ -64,11 +75,32 @@ class CoverageBook:
         known = self._intervals.get(message.interval_id)
         if known is None or not message.open or (known.open and message.to_ms >= known.end):
             self._intervals[message.interval_id] = _Interval(
-                message.venue, message.collector, message.kind, message.from_ms, message.to_ms, message.open
+                message.venue,
+                message.collector,
+                message.kind,
+                message.from_ms,
+                message.to_ms,
+                message.open,
+                message.ended_by,
             )
 
+    @property
+    def venues(self) -> list[str]:
+        """Every venue that was ever watched, by name."""
+        return sorted(self._completeness)
+
+    def since(self, venue: str) -> int | None:
+        """When the venue was first watched, as far as is known."""
+        return min(
+            (i.start for i in self._intervals.values() if i.venue == venue and i.kind == "watched"), default=None
+        )
+
     def watched(self, venue: str) -> list[Span]:
-        """Disjoint spans in which somebody watched the venue and kept what came."""
+        """Disjoint spans in which somebody watched the venue and kept what came, or that were filled later."""
+        return merge([*self.live(venue), *self._filled(venue)])
+
+    def live(self, venue: str) -> list[Span]:
+        """Disjoint spans in which somebody watched the venue's stream and kept what came."""
         collectors = {i.collector for i in self._intervals.values() if i.venue == venue}
         spans: list[Span] = []
         for collector in collectors:
@@ -78,6 +110,29 @@ class CoverageBook:
                 [(i.start, i.end) for i in mine if i.kind == "lost"],
             )
         return merge(spans)
+
+    def gaps(self, venue: str, from_ms: int, to_ms: int) -> list[Gap]:
+        """What of the span nobody watched, oldest first; in parts, where only parts of it were filled."""
+        filled = self._filled(venue)
+        gaps: list[Gap] = []
+        for start, end in subtract([(from_ms, to_ms)], self.live(venue)):
+            reason = self._reason(venue, end)
+            left = subtract([(start, end)], filled)
+            gaps += [Gap(*span, reason, False) for span in left]
+            gaps += [Gap(*span, reason, True) for span in subtract([(start, end)], left)]
+        return sorted(gaps, key=lambda gap: gap.start)
+
+    def _filled(self, venue: str) -> list[Span]:
+        return [(i.start, i.end) for i in self._intervals.values() if i.venue == venue and i.kind == "filled"]
+
+    def _reason(self, venue: str, end: int) -> str:
+        """Of all that ended, or was lost, before or in the gap, what came last."""
+        before = [
+            (i.end, i.ended_by or ("not heard of since" if i.open else "ended"))
+            for i in self._intervals.values()
+            if i.venue == venue and i.kind != "filled" and i.end <= end
+        ]
+        return max(before)[1] if before else "not watched before"
 
     def share(self, venue: str, from_ms: int, to_ms: int) -> float:
         """Watched share of the span, 0 to 1."""

@@ -16,6 +16,7 @@ _LEAST = (
     ("log.kafka", "session_timeout", "1s"),
     ("collector", "refresh_instruments", "10s"),
     ("collector", "coverage_every", "1s"),
+    ("collector", "compare_every", "1m"),
 )
 
 

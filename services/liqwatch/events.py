@@ -57,7 +57,7 @@ class Liquidation(Message):
 
 
 class Coverage(Message):
-    """How long one collector really watched a venue: an interval, rewritten while it grows, or a gap's loss.
+    """How long one collector really watched a venue: an interval, rewritten while it grows, a loss, or a gap filled.
 
     Intervals of the same `interval_id` replace one another: the newest `to_ms` wins, and the message that ends the
     interval has the last word (an interval that ended in silence is set back to the last sign of life).
@@ -66,9 +66,10 @@ class Coverage(Message):
     venue: str
     collector: str
     interval_id: str
-    kind: Literal["watched", "lost"] = Field(
+    kind: Literal["watched", "lost", "filled"] = Field(
         description="`watched`: every feed of the venue was connected, acknowledged and alive from `from_ms` to "
-        "`to_ms`. `lost`: `events_lost` events received in that time could not be kept; the time counts as a gap."
+        "`to_ms`. `lost`: `events_lost` events received in that time could not be kept; the time counts as a gap. "
+        "`filled`: what fell in that time was read from the venue's own list; `events_filled` were missing till then."
     )
     from_ms: Milliseconds
     to_ms: Milliseconds
@@ -77,6 +78,9 @@ class Coverage(Message):
     feeds: tuple[str, ...] = ()
     ended_by: str | None = Field(default=None, description="Feed and reason, where the interval ended.")
     events_lost: Annotated[int, Field(ge=0)] = 0
+    events_filled: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Events of a filled gap, published with source `gap-fill`."
+    )
 
 
 class LargestRecord(BaseModel):
@@ -254,6 +258,13 @@ class Reason(StrEnum):
     BAD_TIME = "bad_time"
     NO_RATE = "no_rate"  # quoted in a currency without a known USD rate
     UNSUPPORTED = "unsupported"  # a kind of contract we do not convert, such as quanto
+    # Read without a fault, and held back because it cannot be: see `QUARANTINED`.
+    IMPLAUSIBLE_PRICE = "implausible_price"  # far off the venue's own recent prices of the symbol
+    IMPLAUSIBLE_SIZE = "implausible_size"  # an order larger than collector.largest_order
+    CONTRACT_CHANGED = "contract_changed"  # its contract suddenly has another size
+
+
+QUARANTINED = frozenset({Reason.IMPLAUSIBLE_PRICE, Reason.IMPLAUSIBLE_SIZE, Reason.CONTRACT_CHANGED})
 
 
 class RejectedFrame(Message):
@@ -265,7 +276,10 @@ class RejectedFrame(Message):
     received_time_ms: Milliseconds
     reason: str = Field(description="One of a small closed set, as in the metric.")
     error: str
-    frame: str = Field(description="Cut at 16 KiB; binary as `hex:…`.")
+    frame: str = Field(
+        description="Cut at 16 KiB; binary as `hex:…`. Where `reason` is implausible_price, implausible_size or "
+        "contract_changed: the Liquidation that was held back, as JSON."
+    )
     frame_bytes: int = Field(ge=0, description="Length before the cut.")
 
 

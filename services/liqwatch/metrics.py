@@ -55,8 +55,10 @@ class ServiceMetrics:
 class CollectorMetrics:
     """Feeds: alive, how late, how much, what was not counted."""
 
-    def __init__(self, registry: CollectorRegistry, venues: Iterable[str]) -> None:
-        venues = tuple(venues)
+    def __init__(
+        self, registry: CollectorRegistry, venues: Iterable[str], windows: Iterable[str] = ("5m", "1h", "24h")
+    ) -> None:
+        venues, windows = tuple(venues), tuple(windows)
         self.connected = Gauge(
             "liqwatch_feed_connected", "1 while every socket of the venue is connected and acknowledged.", ["venue"],
             registry=registry,
@@ -116,11 +118,36 @@ class CollectorMetrics:
             "liqwatch_events_lost_total", "Events that neither the log nor memory nor spool could take.", ["venue"],
             registry=registry,
         )  # fmt: skip
+        self.filled = Counter(
+            "liqwatch_feed_filled_events_total", "Events of gaps, read later from the venue's own list.", ["venue"],
+            registry=registry,
+        )  # fmt: skip
+        self.missed = Counter(
+            "liqwatch_feed_missed_events_total",
+            "Events that the venue's own list has and its stream did not bring while it was watched; filled in.",
+            ["venue"],
+            registry=registry,
+        )
+        self.history_failures = Counter(
+            "liqwatch_history_failures_total", "Readings of a venue's own list that failed.", ["venue"],
+            registry=registry,
+        )  # fmt: skip
+        self.coverage = Gauge(
+            "liqwatch_coverage_ratio", "Share of the window in which any collector watched the venue, or filled it.",
+            ["venue", "window"], registry=registry,
+        )  # fmt: skip
+        self.gaps = Gauge(
+            "liqwatch_coverage_gaps", "Gaps of the longest window that were not filled.", ["venue"], registry=registry
+        )
         for venue in venues:
-            for gauge in (self.connected, self.last_frame, self.last_event, self.instruments):
+            for gauge in (self.connected, self.last_frame, self.last_event, self.instruments, self.gaps):
                 gauge.labels(venue).set(0)
             for counter in (self.gap, self.refused, self.lost, self.instrument_failures):
                 counter.labels(venue)
+            for counter in (self.filled, self.missed, self.history_failures):
+                counter.labels(venue)
+            for window in windows:
+                self.coverage.labels(venue, window).set(0)
             self.latency.labels(venue)
             for state in STATES:
                 self.state.labels(venue, state).set(0)

@@ -120,6 +120,8 @@ class CollectorSettings(Section):
     spool_path: str = "data/spool"
     spool_limit_mib: Annotated[int, Field(ge=0)] = 512
     coverage_every: Duration = timedelta(seconds=5)
+    fill_gaps: bool = True
+    compare_every: Duration = timedelta(hours=1)
     usd_currencies: tuple[str, ...] = (
         "USD",
         "USDT",

@@ -39,7 +39,7 @@ LIQUIDATIONS = Topic(
     retention=timedelta(days=7),
     compacted=False,
     writers=("collector",),
-    readers=("aggregator", "alerter", "web"),
+    readers=("aggregator", "alerter", "web", "collector"),
     about="Every liquidation as the venue told it. Record time = the earlier of event and received time.",
 )
 COVERAGE = Topic(
@@ -50,8 +50,8 @@ COVERAGE = Topic(
     retention=timedelta(days=30),
     compacted=False,
     writers=("collector",),
-    readers=("alerter", "web"),
-    about="Which venue was connected, acknowledged and alive, from when to when; what was lost.",
+    readers=("collector", "alerter", "web"),
+    about="Which venue was connected, acknowledged and alive, from when to when; what was lost, what was filled.",
 )
 TOTALS = Topic(
     name="liqwatch.totals.v1",
@@ -117,7 +117,7 @@ REJECTED_FRAMES = Topic(
     retention=timedelta(days=7),
     compacted=False,
     writers=("collector",),
-    readers=("web",),
+    readers=("web", "collector"),
     about="Frames and rows that were not counted, with the reason.",
 )
 

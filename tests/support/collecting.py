@@ -35,6 +35,11 @@ QUICK = replace(
     settled=0.1,
     refresh_gap=0.05,
     rejected_wait=0.3,
+    gaps=0.05,
+    edge=0.0,
+    appended=0.3,
+    history_retry=0.05,
+    shares=0.1,
 )
 
 

@@ -97,6 +97,7 @@ class VenueServer:
 
     behave: Behaviour = obedient
     rest: dict[str, object] = field(default_factory=dict)  # path with query -> JSON, or (status, headers, bytes)
+    past: Callable[[str], object] | None = None  # answers what begins with /past, as `rest` does
     turn_away: tuple[int, dict[str, str]] | None = None  # handshakes are answered with this status and headers
     connects: int = 0
     heard: list[str | bytes] = field(default_factory=list)
@@ -161,6 +162,8 @@ class VenueServer:
             return _response(status, headers, b"")
         self.asked.append(request.path)
         answer = self.rest.get(request.path, (404, {}, b"no such list"))
+        if self.past is not None and request.path.startswith("/past"):
+            answer = self.past(request.path)
         if isinstance(answer, tuple):
             return _response(*answer)
         return _response(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())

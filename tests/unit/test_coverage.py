@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqwatch.coverage import CoverageBook, merge, subtract
+from liqwatch.coverage import CoverageBook, Gap, merge, subtract
 from liqwatch.events import Completeness, Coverage
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
@@ -82,3 +82,53 @@ def test_what_no_window_asks_for_any_more_is_forgotten() -> None:
     made = book(watched("a", 0, 100), watched("b", 100, 2_000), keep_ms=1_000)
     made.forget(1_100)
     assert [(100, 2_000)] == made.watched("okx")
+
+
+def filled(start: int, end: int, collector: str = "one") -> Coverage:
+    return Coverage(
+        venue="okx", collector=collector, interval_id=f"{collector}:filled:{start}", kind="filled", from_ms=start,
+        to_ms=end, open=False, completeness="all", events_filled=3,
+    )  # fmt: skip
+
+
+def test_gaps_have_their_start_their_end_their_reason_and_whether_they_were_filled() -> None:
+    ended = watched("a", 100, 300).model_copy(update={"ended_by": "main: closed"})
+    made = book(ended, watched("b", 400, 600, still=True), watched("c", 550, 700, collector="two"), filled(300, 350))
+    assert [
+        Gap(0, 100, "not watched before", False),
+        Gap(300, 350, "main: closed", True),
+        Gap(350, 400, "main: closed", False),
+        Gap(700, 1_000, "ended", False),
+    ] == made.gaps("okx", 0, 1_000)
+    assert [Gap(600, 700, "not heard of since", False)] == book(watched("b", 400, 600, still=True)).gaps(
+        "okx", 500, 700
+    )
+    assert [] == made.gaps("okx", 450, 700)
+
+
+def test_a_filled_gap_counts_as_watched_but_not_as_live() -> None:
+    made = book(watched("a", 100, 300), filled(300, 500, "two"), watched("b", 500, 600))
+    assert 1.0 == made.share("okx", 100, 600)
+    assert [(100, 600)] == made.watched("okx")
+    assert [(100, 300), (500, 600)] == made.live("okx")
+    assert 100 == made.since("okx")
+    assert made.since("gate") is None
+
+
+def test_a_loss_is_a_gap_with_its_reason_until_it_is_filled() -> None:
+    loss = watched("x", 200, 250, lost=True).model_copy(update={"ended_by": "log: memory and spool were full"})
+    made = book(watched("a", 100, 300), loss)
+    assert [Gap(200, 250, "log: memory and spool were full", False)] == made.gaps("okx", 100, 300)
+    made.apply(filled(200, 250))
+    assert 1.0 == made.share("okx", 100, 300)
+
+
+@given(spans, spans)
+def test_gaps_and_what_was_live_are_the_whole_span(live: list[tuple[int, int]], fills: list[tuple[int, int]]) -> None:
+    made = book(
+        *(watched(f"w{place}", *sorted(span)) for place, span in enumerate(live)),
+        *(filled(*sorted(span)) for span in fills),
+    )
+    gaps = made.gaps("okx", 0, 60)
+    assert set(range(60)) - moments(made.live("okx")) == moments([(gap.start, gap.end) for gap in gaps])
+    assert sum(gap.end - gap.start for gap in gaps if not gap.filled) == round(60 * (1 - made.share("okx", 0, 60)))

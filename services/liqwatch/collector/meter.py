@@ -25,3 +25,5 @@ class FeedState:
     last_frame_ms: int | None
     last_event_ms: int | None
     events: int
+    missed: int = 0  # of the venue, since the start: its own list had them, its streams did not bring them
+    filled: int = 0  # of the venue, since the start: in gaps

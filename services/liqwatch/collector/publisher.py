@@ -67,6 +67,11 @@ class Publisher:
         """Reasons why events do not reach the log now."""
         return [self._link.trouble] if self._link.trouble else []
 
+    @property
+    def settled(self) -> bool:
+        """What was received a few seconds ago is in the log."""
+        return not self._link.trouble and not self._spool.pending
+
     def liquidations(self, items: Sequence[Liquidation]) -> None:
         """Events that were counted: to be kept at all costs."""
         self._outflow.put(

@@ -8,9 +8,10 @@ import structlog
 from ..clock import Clock
 from ..eventlog import Log
 from ..metrics import CollectorMetrics, ServiceMetrics
-from ..settings import Settings
+from ..settings import Settings, window_name
 from ..supervise import Retry, Verdict, keep_alive
 from ..venues.base import Venue
+from .follow import CoverageFollower
 from .meter import FeedState
 from .publisher import Publisher
 from .venue import VenueCollector
@@ -18,6 +19,7 @@ from .watch import LIMITS, Limits
 
 _SOCKETS_CLOSE_WITHIN = 1.0  # seconds
 _DRAIN_WITHIN = 0.5
+_LAG_MS = 15_000  # an interval that grows is written every few seconds: what is newer is no gap yet
 
 
 class CollectorService:
@@ -34,14 +36,21 @@ class CollectorService:
         limits: Limits = LIMITS,
     ) -> None:
         self._venues, self._settings, self._clock = dict(venues), settings, clock
-        self._metrics, self._limits = metrics, limits
+        self._log, self._metrics, self._limits = log, metrics, limits
         completeness = {name: venue.completeness for name, venue in venues.items()}
         self._publisher = Publisher(log, settings.collector, completeness, clock, metrics, service_metrics)
+        reaches = [venue.history.reaches for venue in venues.values() if venue.history is not None]
+        longest = max([*reaches, *settings.aggregator.windows])
+        self._follower = CoverageFollower(log, clock, int(longest.total_seconds() * 1000))
         self._collectors: list[VenueCollector] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns within a few seconds after `stop`, whatever hangs; what is in hand is in the log or the spool."""
         publishing = asyncio.create_task(self._publisher.run(), name="publisher")
+        beside = [
+            asyncio.create_task(self._follower.run(), name="follow coverage"),
+            asyncio.create_task(self._show_coverage(), name="show coverage"),
+        ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             async with aiohttp.ClientSession() as http:
@@ -57,8 +66,11 @@ class CollectorService:
                         collector.finish()
         finally:
             stopping.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside, timeout=_DRAIN_WITHIN)
             await self._publisher.close(publishing, _DRAIN_WITHIN)
-        for task in (publishing, *running):
+        for task in (publishing, *beside, *running):
             if task.done() and not task.cancelled():
                 task.result()  # neither ends by itself: if one did, this raises why
 
@@ -74,9 +86,30 @@ class CollectorService:
         """Every feed of every venue, as people see it."""
         return [state for collector in self._collectors for state in collector.states()]
 
+    async def _show_coverage(self) -> None:
+        """Which share of each window every venue was watched, as the coverage topic has it."""
+        windows = {window_name(span): int(span.total_seconds() * 1000) for span in self._settings.aggregator.windows}
+        while True:
+            await asyncio.sleep(self._limits.shares)
+            now_ms, book = self._clock.now_ms(), self._follower.book
+            for venue in self._venues if self._follower.caught_up else ():
+                for window, span in windows.items():
+                    self._metrics.coverage.labels(venue, window).set(book.share(venue, now_ms - span, now_ms))
+                gaps = book.gaps(venue, now_ms - max(windows.values()), now_ms - _LAG_MS)
+                self._metrics.gaps.labels(venue).set(sum(not gap.filled for gap in gaps))
+            await asyncio.sleep(0)
+
     def _start(self, venue: Venue, http: aiohttp.ClientSession) -> asyncio.Task[None]:
         collector = VenueCollector(
-            venue, http, self._publisher, self._settings, self._clock, self._metrics, self._limits
+            venue,
+            http,
+            self._log,
+            self._publisher,
+            self._follower,
+            self._settings,
+            self._clock,
+            self._metrics,
+            self._limits,
         )
         self._collectors.append(collector)
         log = structlog.get_logger("collector").bind(venue=venue.name)

@@ -9,13 +9,17 @@ import aiohttp
 import structlog
 
 from ..clock import Clock
+from ..eventlog import Log
 from ..metrics import STATES, CollectorMetrics
 from ..settings import Settings, VenueSettings
 from ..supervise import Budget, Outage
-from ..venues.base import Feed, Venue
+from ..venues.base import BadRow, Feed, Venue
 from .addresses import moved
 from .connection import Connection
 from .coverage import CoverageTracker
+from .follow import CoverageFollower
+from .gapfill import Filler
+from .history import HistoryReader
 from .instruments import InstrumentTable
 from .intake import Intake
 from .meter import FeedState, Meter
@@ -36,7 +40,9 @@ class VenueCollector:
         self,
         venue: Venue,
         http: aiohttp.ClientSession,
+        log: Log,
         publisher: Publisher,
+        follower: CoverageFollower,
         settings: Settings,
         clock: Clock,
         metrics: CollectorMetrics,
@@ -72,6 +78,24 @@ class VenueCollector:
         self._intake = Intake(
             venue, collector.collector, publisher, self._table, metrics, clock, hold_seconds=limits.hold
         )
+        self._filler: Filler | None = None
+        if venue.history is not None and collector.fill_gaps:
+            self._filler = Filler(
+                venue,
+                venue.history,
+                HistoryReader(http, venue, venue.history, own.rest_origin, self._table.known, clock),
+                log,
+                follower,
+                clock,
+                metrics,
+                collector.collector,
+                collector.compare_every.total_seconds(),
+                ready=lambda: self._table.complete and publisher.settled,
+                publish=publisher.liquidations,
+                reject=self._reject_row,
+                say=publisher.coverage,
+                limits=limits,
+            )
         gap = metrics.gap.labels(venue.name).inc
         self._tracker = CoverageTracker(venue, collector.collector, clock, publisher.coverage, gap, time.monotonic)
 
@@ -91,6 +115,8 @@ class VenueCollector:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._table.run(), name=f"instruments {self.name}")
                 self._tasks.create_task(self._tick(), name=f"tick {self.name}")
+                if self._filler is not None:
+                    self._tasks.create_task(self._filler.run(), name=f"gaps {self.name}")
         finally:
             self._tasks = None
             self._running.clear()
@@ -137,6 +163,9 @@ class VenueCollector:
         if self._table.complete and counted and all(one.alive for one in counted):
             self._tracker.begin()
         self._show()
+
+    def _reject_row(self, address: str, row: BadRow) -> None:
+        self._intake.reject("history", address, row.error, self._clock.now_ms(), row.reason)
 
     # What the instrument lists call for.
 
@@ -224,6 +253,16 @@ class VenueCollector:
             detail = self.trouble()
             state = "down" if detail else "connecting"
             retry_at = self._table.retry_at_ms(self._clock)
+        missed, filled = (self._filler.missed, self._filler.filled) if self._filler is not None else (0, 0)
         return FeedState(
-            self.name, feed, state, detail, retry_at, meter.last_frame_ms, meter.last_event_ms, meter.events
+            self.name,
+            feed,
+            state,
+            detail,
+            retry_at,
+            meter.last_frame_ms,
+            meter.last_event_ms,
+            meter.events,
+            missed,
+            filled,
         )

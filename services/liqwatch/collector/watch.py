@@ -24,6 +24,11 @@ class Limits:
     refresh_gap: float = 30.0  # between two readings of the instruments for unknown symbols
     hold: float = 300.0  # a frame with an unknown symbol waits at most so long for the list
     partial: float = 300.0  # after a part of a subscription was refused, before a new socket asks again
+    gaps: float = 5.0  # between two looks at the gaps that could be filled
+    edge: float = 5.0  # what fell so near to a gap may have been on its way when the socket ended
+    appended: float = 3.0  # what was received so long ago is in the log, while that is well
+    history_retry: float = 5.0  # the first wait after a venue's own list could not be read
+    shares: float = 10.0  # between two looks at the shares of the windows that were watched
     rejected_wait: float = 30.0  # before connecting again to a venue whose frames we cannot read
     renewal_share: tuple[float, float] = (0.90, 0.98)  # of a venue's lifetime of sockets, ours are renewed in between
 

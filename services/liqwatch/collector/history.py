@@ -1,0 +1,130 @@
+"""Reads a venue's own list of past liquidations over HTTP: within its limits, bounded in requests and in time."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from ..clock import Clock
+from ..supervise import Backoff
+from ..venues.base import BadRow, History, HistoryPage, Instruments, Venue
+from ..wire import Liquidation
+from .addresses import moved
+from .failures import classify
+from .fetch import ListFailed, fetch_body
+
+MOST_REQUESTS = 5000  # of one reading
+LONGEST_SECONDS = 900.0
+_TRIES = 3  # of one page
+_PATIENCE = 60.0  # seconds; who asks for a longer pause is asked again another time
+_MOST_FAILED = 5  # pages in a row
+
+
+class HistoryFailed(Exception):
+    """A list could not be read, or not all of it; the text is for people."""
+
+    def __init__(self, detail: str, wait: float = 0.0) -> None:
+        super().__init__(detail)
+        self.wait = wait
+
+
+@dataclass(slots=True)
+class Reading:
+    """What has been read so far; whole once `HistoryReader.read` has returned."""
+
+    events: list[Liquidation] = field(default_factory=list)
+    bad_rows: list[tuple[str, BadRow]] = field(default_factory=list)  # with the address
+    requests: int = 0
+
+
+class HistoryReader:
+    """One venue's list, its requests one after the other."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        venue: Venue,
+        history: History,
+        origin: str | None,
+        instruments: Instruments,
+        clock: Clock,
+    ) -> None:
+        self._http, self._venue, self._history, self._origin = http, venue, history, origin
+        self._instruments, self._clock = instruments, clock
+        self._pause = history.pause.total_seconds()
+        self._next_at = 0.0
+
+    async def read(self, since_ms: int, until_ms: int, reading: Reading) -> None:
+        """Adds to `reading` what the list has from the one time to the other, the newest first.
+
+        Raises `HistoryFailed` where anything of it could not be read; what could be is in `reading` all the same.
+        """
+        deadline = time.monotonic() + LONGEST_SECONDS
+        failed: list[HistoryFailed] = []
+        in_a_row = questions = 0
+        for first in self._history.urls(self._instruments, since_ms, until_ms):
+            questions += 1
+            try:
+                await self._follow(first, since_ms, until_ms, reading, deadline)
+                in_a_row = 0
+            except HistoryFailed as error:
+                failed.append(error)
+                in_a_row += 1
+                if in_a_row >= _MOST_FAILED or error.wait > _PATIENCE or time.monotonic() > deadline:
+                    break
+        if failed:
+            words = (
+                str(failed[-1]) if questions == 1 else f"{len(failed)} of {questions} questions failed: {failed[-1]}"
+            )
+            raise HistoryFailed(words, max(error.wait for error in failed))
+
+    async def _follow(self, url: str, since_ms: int, until_ms: int, reading: Reading, deadline: float) -> None:
+        """Reads a first page and those behind it, until they are older than what is asked for."""
+        seen: set[str] = set()
+        following: str | None = url
+        while following is not None:
+            if following in seen:
+                raise HistoryFailed("its pages do not end")
+            if reading.requests >= MOST_REQUESTS or time.monotonic() > deadline:
+                raise HistoryFailed(f"not read to its end after {reading.requests} requests")
+            seen.add(following)
+            page = await self._page(following, reading)
+            reading.events += _within(page, since_ms, until_ms, self._history.resolution_ms)
+            reading.bad_rows += [(following, row) for row in page.bad_rows]
+            oldest = min((event.event_time_ms for event in page.liquidations), default=since_ms)
+            following = page.next_url if oldest >= since_ms or not page.liquidations else None
+
+    async def _page(self, url: str, reading: Reading) -> HistoryPage:
+        backoff = Backoff(first=1.0, cap=20.0)
+        for attempt in range(1, _TRIES + 1):
+            await self._keep_to_the_limit()
+            reading.requests += 1
+            try:
+                body = await fetch_body(self._http, moved(url, self._origin))
+                now_ms = self._clock.now_ms()
+                return await asyncio.to_thread(self._history.read, url, body, self._instruments, now_ms)
+            except ValueError as error:  # a refusal in words, or not what the documentation promises: no better soon
+                raise HistoryFailed(str(error)[:200]) from error
+            except ListFailed as error:
+                if attempt == _TRIES or error.wait > _PATIENCE or error.reason == "refused":
+                    raise HistoryFailed(str(error), error.wait) from error
+                await asyncio.sleep(backoff.next(error.wait))
+            except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
+                failure = classify(error)
+                if attempt == _TRIES:
+                    raise HistoryFailed(failure.detail, failure.wait) from error
+                await asyncio.sleep(backoff.next(failure.wait))
+        raise AssertionError("every try returns, raises or is followed by another")
+
+    async def _keep_to_the_limit(self) -> None:
+        await asyncio.sleep(max(0.0, self._next_at - time.monotonic()))
+        self._next_at = time.monotonic() + self._pause
+
+
+def _within(page: HistoryPage, since_ms: int, until_ms: int, resolution_ms: int) -> Iterator[Liquidation]:
+    """What fell in the time, or may have: a coarse time names the beginning of its span."""
+    for event in page.liquidations:
+        if since_ms - resolution_ms < event.event_time_ms <= until_ms:
+            yield event
