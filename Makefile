@@ -5,9 +5,10 @@ BIN := .venv/bin
 PYTHON_FOLDERS := services tests benchmarks deploy
 COMPOSE := docker compose -f deploy/compose.yaml
 ARGS ?=
+FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check check-static fmt schemas dashboards lock bench kafka kafka-stop up down compose clean
+.PHONY: help setup run demo test fuzz check check-static fmt schemas dashboards lock bench kafka kafka-stop up down compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -23,6 +24,9 @@ demo: setup ## the same against simulated venues: a crash day in a minute
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: setup ## long fuzzing of every venue, FUZZ_SECONDS=30 each; ARGS="okx gate" for some of them
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 
 check: check-static test ## all that must hold
 

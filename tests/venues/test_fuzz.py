@@ -1,6 +1,7 @@
 """Whatever a venue sends or answers: its decoders raise only what they promise, end, and keep nothing of it."""
 
 import json
+import os
 import random
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ SESSIONS = {name: target.session() for name, target in TARGETS.items()}
 RECORDED = [name for name, target in TARGETS.items() if target.frames]
 HISTORIES = [name for name, venue in VENUES.items() if venue.history is not None]
 
+EXAMPLES = int(os.environ.get("LIQWATCH_FUZZ_EXAMPLES", "20"))  # `make fuzz` takes many more where it has to
 ROUND = 3000  # frames: a session may remember as many as two rounds of them, not one more
 
 each_venue = pytest.mark.parametrize("name", list(VENUES))
@@ -67,7 +69,7 @@ VALUES = {name: json_of(target.words, 1) for name, target in TARGETS.items()}
 
 
 @each_recorded
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 8))
 def test_spoilt_frames_in_any_order_are_answered_as_promised(name: str, seed: int, count: int) -> None:
     rng, target = random.Random(seed), TARGETS[name]
@@ -81,7 +83,7 @@ def test_spoilt_frames_in_any_order_are_answered_as_promised(name: str, seed: in
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if SHAPES[name]])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_json_of_a_frames_shape_is_answered_as_promised(name: str, data: st.DataObject) -> None:
     frame = text_of(data.draw(st.one_of(SHAPES[name])))
@@ -91,7 +93,7 @@ def test_json_of_a_frames_shape_is_answered_as_promised(name: str, data: st.Data
 
 
 @each_venue
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_any_text_bytes_and_json_is_answered_as_promised(name: str, data: st.DataObject) -> None:
     target, session = TARGETS[name], SESSIONS[name]
@@ -117,7 +119,7 @@ def test_a_session_holds_no_more_after_thousands_of_frames(name: str) -> None:
 
 
 @each_venue
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_an_answer_of_an_instrument_list_raises_nothing_but_a_value_error(name: str, data: st.DataObject) -> None:
     target, place = TARGETS[name], data.draw(st.integers(0, 3))
@@ -127,7 +129,7 @@ def test_an_answer_of_an_instrument_list_raises_nothing_but_a_value_error(name: 
 
 
 @each_recorded
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_no_object_of_a_list_breaks_the_building_of_instruments(name: str, data: st.DataObject) -> None:
     objects = json.loads(text_of(TARGETS[name].objects), parse_float=Decimal)
@@ -140,7 +142,7 @@ def test_no_object_of_a_list_breaks_the_building_of_instruments(name: str, data:
 
 
 @each_history
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
 def test_an_answer_of_a_history_raises_nothing_but_a_value_error(name: str, data: st.DataObject) -> None:
     target = TARGETS[name]
