@@ -152,9 +152,10 @@ def test_rubbish_is_rejected(name: str, frame: Frame) -> None:
 
 @pytest.mark.parametrize("name", recordings.NAMES)
 def test_frames_may_come_as_bytes(name: str) -> None:
+    of_text, of_bytes = decoder(name)._session, decoder(name)._session
     for _, line in recordings.frames(name):
-        text, session = line["frame"], DECODERS[name]._session
-        as_text, as_bytes = session.receive(text, NOW), session.receive(text.encode(), NOW)
+        text = line["frame"]
+        as_text, as_bytes = of_text.receive(text, NOW), of_bytes.receive(text.encode(), NOW)
         assert (as_text.kind, as_text.liquidations) == (as_bytes.kind, as_bytes.liquidations)
 
 

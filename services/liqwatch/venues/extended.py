@@ -47,7 +47,8 @@ _ROWS, _ROWS_AT, _SEQ = '"data":[{', 20, '}],"seq":'
 class ExtendedSession:
     """One socket with the trades of all markets. There is no request and no answer: its first trades are the yes.
 
-    `seq` counts a connection's messages: where one is missing, the yes is taken back, and the socket is replaced.
+    `seq` counts a connection's messages: where one is missing, the yes is taken back, so that the socket is replaced,
+    and the next frame of ordinary trades comes back as the refusal that says why.
     """
 
     control_expected = True  # the trades themselves
@@ -56,6 +57,7 @@ class ExtendedSession:
         self._instruments = instruments
         self._seq: int | None = None  # of the last message
         self._whole = True
+        self._gap: str | None = None  # not told yet
 
     def opening_frames(self) -> Sequence[Frame]:
         return []
@@ -82,21 +84,24 @@ class ExtendedSession:
             number = frame.rpartition(_SEQ)[2]
             if len(number) < 20 and number[-1:] == "}" and number[:-1].isdecimal():
                 seq = int(number[:-1])
-                if seq - 1 == self._seq:
+                if seq - 1 == self._seq and self._whole:
                     self._seq = seq
-                else:
-                    self._count(seq)
-                return CONTROL
+                    return CONTROL
+                self._count(seq)
+                return self._control()
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _count(self, seq: int) -> None:
         last = self._seq
-        if last is None:
-            self._seq = seq
-        elif seq > last:  # a frame that was held for its symbol comes a second time
-            self._seq = seq
-            if seq != last + 1:
-                self._whole = False
+        if last is not None and seq <= last:
+            return  # a frame that was held for its symbol comes a second time
+        self._seq = seq
+        if last is not None and seq != last + 1 and self._whole:
+            self._whole, self._gap = False, f"message {seq} came after {last}: what was between them is missing"
+
+    def _control(self) -> Received:
+        gap, self._gap = self._gap, None
+        return CONTROL if gap is None else Received(FrameKind.REFUSED, error=gap)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict) or "data" not in message:
@@ -105,7 +110,7 @@ class ExtendedSession:
         seq = message.get("seq")
         if isinstance(seq, int) and (self._seq is not None or received.kind is not FrameKind.REJECTED):
             self._count(seq)
-        return received
+        return self._control() if received is CONTROL else received
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
         if field(row, "tT") != LIQUIDATION:
