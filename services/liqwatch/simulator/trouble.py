@@ -16,6 +16,7 @@ class Trouble:
     disconnect_every_seconds: float | None = None  # cuts each socket after about so long, by the seed
     rest_status: int | None = None  # answers every REST request so
     rest_body: bytes | None = None  # … or with this text, status 200
+    late_flags_ms: int | None = None  # trades are told as ordinary ones, and flagged so long after in the history
     ignore_pongs: bool = False  # takes the client's answers for missing
 
     def retry_after(self) -> dict[str, str]:
