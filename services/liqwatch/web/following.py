@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
@@ -34,6 +34,7 @@ class Following:
     caught_up: bool = False
     down: str = ""  # why it cannot read
     unreadable: int = 0
+    at: Mapping[int, int] = field(default_factory=dict)  # offset of the next record to be taken, per partition
 
     async def run(self) -> None:
         """Reads until cancelled. Raises `LogError` where a person has to act."""
@@ -60,9 +61,9 @@ class Following:
                 if reader.lost > lost:
                     self.service_metrics.offset_gap.inc(reader.lost - lost)
                     lost = reader.lost
+                self.at = reader.positions()
                 if not self.caught_up:
-                    at = reader.positions()
-                    self.caught_up = not records or all(at.get(number, 0) >= end for number, end in ends.items())
+                    self.caught_up = not records or all(self.at.get(number, 0) >= end for number, end in ends.items())
                 if self.caught_up:
                     await asyncio.sleep(_REST_SECONDS)
         finally:

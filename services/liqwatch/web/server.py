@@ -29,6 +29,7 @@ SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Server": "liqwatch",  # and no versions of what is under it
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log_ = structlog.get_logger("web")

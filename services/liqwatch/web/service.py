@@ -72,7 +72,7 @@ class WebService:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until told to stop. Raises `CannotListen`, and `LogError` where a person has to act."""
-        runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=0.5, server_header=False)
+        runner = web.AppRunner(self._api.application(), access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
             await self._listen(runner)
