@@ -68,6 +68,21 @@ def test_an_amount_is_exact_though_json_has_it_as_a_number() -> None:
     assert ("0.3", Decimal("0.03")) == (event.quantity, Decimal(event.notional_usd))
 
 
+def test_what_is_older_than_the_prices_is_left_to_the_history() -> None:
+    made = opened(BTC=70000)
+    late = marks(BTC=80000) | {"ts": 1_795_000_061_000}
+
+    before = told(made, taken_over(1, "BTC", 2))  # no prices were pushed yet: the list's will do
+    told(made, late)
+    after = told(made, taken_over(2, "BTC", 2))
+
+    assert (["70000"], FrameKind.DATA, []) == (
+        [event.price for event in before.liquidations],
+        after.kind,
+        list(after.liquidations),
+    )
+
+
 def test_a_number_pushed_twice_in_a_frame_counts_once() -> None:
     message = taken_over(1, "BTC", 2)
     message["data"] *= 2

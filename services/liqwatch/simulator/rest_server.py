@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from .dialects.base import Dialect
+from .dialects.base import Dialect, parse
 from .trouble import Trouble
 
 HOST = "127.0.0.1"
@@ -18,6 +18,7 @@ class RestServer:
         self._trouble = trouble
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_post("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     async def start(self, port: int = 0) -> str:
@@ -36,7 +37,10 @@ class RestServer:
             return web.Response(status=trouble.rest_status, text="{}", headers=trouble.retry_after())
         if trouble.rest_body is not None:
             return web.Response(body=trouble.rest_body, content_type="application/json")
-        answer = self._dialect.rest(request.path, dict(request.query))
+        query = dict(request.query)
+        if request.method == "POST":  # a venue that wants it reads what is asked from there
+            query |= parse(await request.read()) or {}
+        answer = self._dialect.rest(request.path, query)
         if answer is None:
             return web.Response(status=404, text="{}")
         return web.Response(status=answer.status, body=orjson.dumps(answer.body), content_type="application/json")

@@ -43,6 +43,7 @@ DONE = "liquidated"  # `type`; what other words there are is not documented
 STAMP = Stamp("orderly", "mark", "order")
 REST = "https://api.orderly.org/v1/public"
 ROWS = 100  # of a page of the history
+PRICED_MS = 60_000  # so long before the first mark prices that a socket heard, they still say what a position was worth
 # Public topics need no account, and the address none in particular: this one stands in the venue's own software.
 ACCOUNT = "OqdphuyCtYWxwzhxyLLjOWNdFP7sQt8RPWzmb5xY"
 
@@ -56,6 +57,7 @@ class OrderlySession:
         self._instruments = instruments
         self._asked = Asked()
         self._marks: dict[str, Decimal] = {}  # of listed symbols only
+        self._since_ms = 0  # when the first of them were pushed
 
     def opening_frames(self) -> Sequence[Frame]:
         for topic in (MARKS, TOPIC):
@@ -84,7 +86,7 @@ class OrderlySession:
             return rejected(f"not an object: {shown(message)}")
         topic, what = message.get("topic"), message.get("event")
         if topic == MARKS and what is None:
-            return self._learn(message.get("data"))
+            return self._learn(message.get("data"), message.get("ts"))
         if topic == TOPIC and what is None:
             rows = list(_positions(message.get("data")))
             return read_rows(rows, lambda row: self._read(row, received_ms), "data", venue_ids=True)
@@ -106,9 +108,11 @@ class OrderlySession:
             self._asked.refuse(topic)
         return Received(FrameKind.REFUSED, error=text)  # refused prices stay asked for: without them, nothing counts
 
-    def _learn(self, rows: object) -> Received:
+    def _learn(self, rows: object, pushed_ms: object) -> Received:
         if not isinstance(rows, list):
             return rejected(f"data is not a list: {shown(rows)}")
+        if not self._since_ms and isinstance(pushed_ms, int):
+            self._since_ms = pushed_ms
         for row in rows:
             try:
                 symbol = known(self._instruments, row, "symbol").symbol if isinstance(row, dict) else None
@@ -123,7 +127,9 @@ class OrderlySession:
             return None
         instrument = known(self._instruments, row, "symbol")
         price = self._marks.get(instrument.symbol, instrument.mark)
-        return _event(instrument, row, price, received_ms)
+        event = _event(instrument, row, price, received_ms)
+        # The whole list is pushed when it changes. What is older than our prices is left to the history, which has its.
+        return None if event is not None and event.event_time_ms < self._since_ms - PRICED_MS else event
 
 
 def _positions(liquidations: object) -> Iterator[object]:
