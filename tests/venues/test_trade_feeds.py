@@ -176,6 +176,14 @@ def dydx_yes(market: str) -> dict[str, Any]:
     return {"type": "subscribed", "channel": "v4_trades", "id": market, "contents": {"trades": []}}
 
 
+@pytest.mark.parametrize(("kind", "price_kind"), [("LIQUIDATED", "fill"), ("DELEVERAGED", "bankruptcy")])
+def test_dydx_says_which_price_it_was(kind: str, price_kind: str) -> None:
+    row = {"id": "0a", "size": "1", "price": "9", "side": "SELL", "createdAt": "2026-11-18T11:06:40.000Z", "type": kind}
+    message = {"type": "channel_data", "id": "BTC-USD", "channel": "v4_trades", "contents": {"trades": [row]}}
+    (event,) = told(session("dydx"), message).liquidations
+    assert price_kind == event.price_kind
+
+
 def test_dydx_goes_on_without_a_market_that_is_not_there() -> None:
     made = session("dydx", "BTC-USD", "GONE-USD")
     told(made, dydx_yes("BTC-USD"))

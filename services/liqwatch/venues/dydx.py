@@ -50,13 +50,12 @@ from .base import (
 
 TRADES = "v4_trades"
 CONTROL_CHANNEL = "v4_markets"  # the oracle's prices, every few blocks
-# LIQUIDATION is the other party's word for it, of lists of fills. DELEVERAGED: a bankrupt account, closed at its
-# bankruptcy price against others; no trade has both.
-COUNTED = ("LIQUIDATED", "DELEVERAGED")
 # The side is the taker's, and the account under liquidation is the taker.
 TAKERS = {"SELL": "long", "BUY": "short"}
 MARKETS_PER_SOCKET = 32  # the indexer's own limit
-STAMP = Stamp("dydx", "fill", "fill")
+# What counts (LIQUIDATION is the other party's word, in lists of fills). DELEVERAGED is a bankrupt account that was
+# closed against others at its bankruptcy price; no trade is both.
+COUNTED = {"LIQUIDATED": Stamp("dydx", "fill", "fill"), "DELEVERAGED": Stamp("dydx", "bankruptcy", "fill")}
 REST = "https://indexer.dydx.trade/v4"
 
 _START = '{"type":"channel_'
@@ -150,7 +149,9 @@ class DydxSession:
 
 
 def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
-    if field(row, "type") not in COUNTED:
+    kind = field(row, "type")
+    stamp = COUNTED.get(kind) if isinstance(kind, str) else None
+    if stamp is None:
         return None
     instrument = known(instruments, row, "market")
     symbol = instrument.symbol
@@ -158,7 +159,7 @@ def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation |
     time_ms = _milliseconds(field(row, "createdAt"))
     size, price, said = quantity_of(row, "size"), price_of(row, "price"), f"{row['size']}@{row['price']}"
     event_id = f"dydx:{symbol}:{own_id(row, 'id')}"
-    return liquidation(STAMP, instrument, side, said, size, price, time_ms, received_ms, event_id)
+    return liquidation(stamp, instrument, side, said, size, price, time_ms, received_ms, event_id)
 
 
 def _milliseconds(text: object) -> int:
@@ -263,6 +264,5 @@ VENUE = Venue(
         same_ids=True,
         reaches=timedelta(days=1),
         pause=timedelta(milliseconds=200),  # 100 requests in 10 seconds are allowed
-        settles=timedelta(minutes=5),
     ),
 )
