@@ -4,13 +4,14 @@ Works on the table as written, as far as it can be read, so that one misspelt va
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .rulesettings import KEYS, NEEDED, WINDOWS
 from .spelling import did_you_mean, parse_duration, window_name
 
-_DAY = timedelta(days=1)
 _WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (5, 60, 240, 720, 1440))
 _LEAST = (
     ("log.kafka", "session_timeout", "1s"),
@@ -40,7 +41,9 @@ def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[st
     targets = table.get("targets", {"console": {}})
     windows = _kept_windows(table)
     names: set[str] = set()
-    for index, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+    listed = rules if isinstance(rules, list | tuple) else ()
+    known_rules = [rule["name"] for rule in listed if isinstance(rule, Mapping) and isinstance(rule.get("name"), str)]
+    for index, rule in enumerate(listed):
         if not isinstance(rule, Mapping):
             continue
         path = f"rules.{index}"
@@ -49,7 +52,9 @@ def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[st
             if name in names:
                 yield f"{path}.name: the name {name!r} is used twice"
             names.add(name)
-        window = _duration(rule.get("window", _DAY))
+        yield from _kind(rule, path)
+        kind = rule.get("kind", "level")
+        window = _duration(rule.get("window", WINDOWS.get(kind) if isinstance(kind, str) else None))
         if window is not None and windows is not None and window not in windows:
             known = ", ".join(window_name(span) for span in windows)
             yield (
@@ -60,8 +65,41 @@ def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[st
         for target in wanted if isinstance(wanted, list | tuple) and isinstance(targets, Mapping) else ():
             if isinstance(target, str) and target not in targets:
                 yield f"{path}.targets: no target is called {target!r}{did_you_mean(target, targets)}"
+        wider = rule.get("held_back_by")
+        for other in wider if isinstance(wider, list | tuple) else ():
+            if other not in known_rules or other == name:
+                yield f"{path}.held_back_by: no other rule is called {other!r}{did_you_mean(str(other), known_rules)}"
         yield from _scope(rule.get("scope"), f"{path}.scope", known_venues)
         yield from _too_short(rule, path, "repeat", "1m")
+
+
+def _kind(rule: Mapping[str, Any], path: str) -> Iterator[str]:
+    """What a kind of rule needs, and what it has no use for."""
+    kind = rule.get("kind", "level")
+    if kind not in KEYS:
+        return  # said by the model
+    a_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} rule"
+    for key in rule:
+        if key not in KEYS[kind] and any(key in keys for keys in KEYS.values()):
+            yield f"{path}.{key}: {a_kind} has no such key"
+    for key in NEEDED[kind]:
+        if key not in rule:
+            yield f"{path}.{key}: is missing"
+    scope, side = rule.get("scope", "all"), rule.get("side", "both")
+    each = isinstance(scope, str) and scope.startswith("each")
+    if kind == "level" and "share" in rule and side == "both":
+        yield f'{path}.side: a share is that of one side; write side = "long" or "short"'
+    if kind == "cascade" and side == "both":
+        yield f'{path}.side: a cascade is of one side; write side = "long" or "short", and a second rule for the other'
+    if kind == "cascade" and scope != "all":
+        yield f'{path}.scope: a cascade is watched over the whole market; write scope = "all"'
+    times = rule.get("times")
+    if kind == "cascade" and isinstance(times, list | tuple) and len(times) != 1:
+        yield f"{path}.times: a cascade has one number here, such as [60]; its further steps are falls and legs"
+    if kind == "record" and each:
+        yield f"{path}.scope: a record is kept for one total; name it, such as base=BTC"
+    if kind == "feed" and not (isinstance(scope, str) and re.match(r"(all|each venue|venue=[^,]+)$", scope)):
+        yield f'{path}.scope: a feed is that of a venue; write "each venue", "venue=NAME", or "all" for all at once'
 
 
 def _scope(scope: object, path: str, known_venues: Sequence[str]) -> Iterator[str]:

@@ -166,6 +166,7 @@ class PartitionEvidence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     partition: int
+    scope: str | None = Field(default=None, description="Where it is a part of the incident's scope: a class of coins.")
     generation: int
     as_of_ms: Milliseconds
     offset: int
@@ -209,11 +210,18 @@ class Step(BaseModel):
     kind: Literal["fired", "stepped_up", "reminded", "cleared"]
     at_ms: Milliseconds
     usd: DecimalText
-    threshold: DecimalText
+    threshold: DecimalText = Field(
+        description="The step, in the unit of the incident's `kind`: USD for `level` and `order`; times its normal for "
+        "`surge`, days for `record`, the stage of a `cascade`, seconds or percent for `feed`."
+    )
+    value: DecimalText | None = Field(default=None, description="What was judged, in that unit, where it is not `usd`.")
     headline: str
     text: str
     evidence: tuple[PartitionEvidence, ...] = ()
     targets: tuple[str, ...] = ()
+    held_back: str | None = Field(
+        default=None, description="Why nobody was told: a silence, a wider incident, or quiet hours."
+    )
     attempts: tuple[Attempt, ...] = ()
 
 
@@ -222,6 +230,9 @@ class Incident(Message):
 
     incident_id: str
     rule: str
+    kind: Literal["level", "order", "surge", "record", "cascade", "feed"] = Field(
+        default="level", description="The kind of the rule: which figure was watched."
+    )
     scope: str
     side: SideOrBoth
     window: str

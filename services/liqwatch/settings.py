@@ -6,16 +6,12 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -23,13 +19,24 @@ from pydantic import (
     model_validator,
 )
 
+from .coins import CoinSettings
 from .crosschecks import contradictions
+from .rulesettings import RuleSettings
+from .section import Duration, Section
 from .spelling import did_you_mean, parse_duration, parse_money, window_name
 
-__all__ = ["Settings", "SettingsError", "load", "parse_duration", "parse_money", "window_name"]
+__all__ = [
+    "RuleSettings",
+    "Section",
+    "Settings",
+    "SettingsError",
+    "load",
+    "parse_duration",
+    "parse_money",
+    "window_name",
+]
 
 ENVIRONMENT_PREFIX = "LIQWATCH_"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 
 
 class SettingsError(Exception):
@@ -40,15 +47,7 @@ class SettingsError(Exception):
         self.mistakes = mistakes
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Usd = Annotated[Decimal, BeforeValidator(parse_money)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class Section(BaseModel):
-    """A table of the settings: unknown keys are mistakes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class KafkaSettings(Section):
@@ -188,63 +187,6 @@ class TargetSettings(Section):
         return self
 
 
-class RuleSettings(Section):
-    """A level rule: says when a rolling total crosses the steps of a ladder."""
-
-    name: str
-    kind: Literal["level"] = "level"
-    scope: str = Field(default="all", description="`all`, `venue=binance`, `base=BTC`, `each base` or `each venue`.")
-    side: Literal["long", "short", "both"] = "both"
-    window: Duration = timedelta(hours=24)
-    thresholds: tuple[Usd, ...]
-    clear_below: Usd | None = Field(
-        default=None, description="Cleared under this total; by default 90 % of the first step."
-    )
-    hold: Duration = Field(default=timedelta(0), description="The total has to stay above for so long before it fires.")
-    clear_hold: Duration = Field(default=timedelta(seconds=60), description="… and below for so long before it clears.")
-    repeat: Duration | None = Field(default=None, description="Remind this often while it lasts; absent: never.")
-    severity: Literal["info", "warning", "critical"] = "warning"
-    targets: tuple[str, ...] = Field(default=(), description="Names of targets; empty: all of them.")
-
-    @field_validator("name")
-    @classmethod
-    def _named(cls, name: str) -> str:
-        if not _NAME.match(name):
-            raise ValueError("a name is 1 to 64 letters, digits, '-', '_' or '.'")
-        return name
-
-    @field_validator("scope")
-    @classmethod
-    def _scope(cls, scope: str) -> str:
-        if not re.match(
-            r"^(all|each base|each venue|venue=[\w.-]+|base=[\w.:/-]+|venue=[\w.-]+,base=[\w.:/-]+)$", scope
-        ):
-            raise ValueError(
-                'a scope is "all", "venue=NAME", "base=COIN", "venue=NAME,base=COIN", "each base" or "each venue"'
-            )
-        return scope
-
-    @field_validator("thresholds")
-    @classmethod
-    def _ladder(cls, steps: tuple[Decimal, ...]) -> tuple[Decimal, ...]:
-        if not steps:
-            raise ValueError("name at least one threshold")
-        if list(steps) != sorted(set(steps)):
-            raise ValueError("thresholds rise from step to step, none twice")
-        return steps
-
-    @model_validator(mode="after")
-    def _clears_below(self) -> "RuleSettings":
-        if self.clear_below is not None and self.clear_below >= self.thresholds[0]:
-            raise ValueError("clear_below has to be under the first threshold")
-        return self
-
-    @property
-    def clear_level(self) -> Decimal:
-        """USD under which the incident clears."""
-        return self.clear_below if self.clear_below is not None else self.thresholds[0] * Decimal("0.9")
-
-
 class Settings(Section):
     """Everything that can be set."""
 
@@ -256,6 +198,7 @@ class Settings(Section):
     aggregator: AggregatorSettings = AggregatorSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     targets: dict[str, TargetSettings] = Field(default_factory=lambda: {"console": TargetSettings(kind="console")})
+    coins: CoinSettings = CoinSettings()
     rules: tuple[RuleSettings, ...] = ()
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$")
 _MONEY = re.compile(r"^\$?\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBTkmbt]?)$")
+_PERCENT = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 _SCALE = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 
@@ -40,6 +41,15 @@ def parse_money(value: object) -> Decimal:
         amount = Decimal(match[1].replace("_", "")).scaleb(_SCALE[match[2].upper()])
     if not amount.is_finite() or amount <= 0:
         raise ValueError("an amount in USD has to be above zero")
+    return amount
+
+
+def parse_percent(value: object) -> Decimal:
+    """`"85%"`, `"1.5 %"`: percent, above 0 and up to 100. Raises `ValueError`."""
+    match = _PERCENT.match(value.strip()) if isinstance(value, str) else None
+    amount = Decimal(match[1]) if match is not None else value if isinstance(value, Decimal) else None
+    if amount is None or not 0 < amount <= 100:
+        raise ValueError('write a share in percent, above 0 and up to 100, such as "85%"')
     return amount
 
 

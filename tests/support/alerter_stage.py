@@ -48,7 +48,7 @@ class Playing:
         """No clean end: every task of it is cancelled where it stands."""
         self.task.cancel()
         for task in asyncio.all_tasks():
-            if task.get_name().startswith(("target ", "journal ", "totals", "coverage", "tick")):
+            if task.get_name().startswith(("target ", "journal ", "totals", "coverage", "past", "tick")):
                 task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task

@@ -1,18 +1,20 @@
 """The figures that rules are judged by: sums over the partitions, what changed, how fresh and how complete they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from ..coins import MAJORS, coin_class
 from ..coverage import CoverageBook
-from ..events import Coverage, VenueCoverage
+from ..events import Coverage, PartitionEvidence, VenueCoverage
 from ..settings import RuleSettings, window_name
 from ..topics import TOTALS
-from ..totals import STALE_AFTER_MS, Sum, TotalsBook
-from ..wire import Heartbeat, decode_totals
+from ..totals import STALE_AFTER_MS, Sum, TotalsBook, larger
+from ..wire import Heartbeat, LargestRecord, decode_totals
 from .incidents import View
 from .text import Amount
 
 TOP = 5
+MOST_EVIDENCE = 300  # rows of a class of coins: a step with more goes without
 _BLIND_MS = 60_000  # a venue nobody watched for so long is not watched now
 _MAY_MISS = 0.1
 Pair = tuple[str, str]  # window, scope
@@ -21,8 +23,12 @@ Pair = tuple[str, str]  # window, scope
 class Figures:
     """The latest totals and coverage. `speed` is that of the clock; `venues` the enabled ones: name -> title."""
 
-    def __init__(self, keep: timedelta, speed: float, venues: Mapping[str, str]) -> None:
+    def __init__(
+        self, keep: timedelta, speed: float, venues: Mapping[str, str], majors: Collection[str] = MAJORS
+    ) -> None:
         self.venues = venues
+        self.majors = majors
+        self._began_ms: int | None = None
         self._speed = speed
         self._totals = TotalsBook(TOTALS.partitions)
         self._coverage = CoverageBook(keep_ms=int(2 * keep.total_seconds() * 1000))
@@ -62,7 +68,9 @@ class Figures:
         return touched
 
     def sum(self, window: str, scope: str) -> Sum:
-        """All partitions added up."""
+        """All partitions added up; of a class of coins, all its coins."""
+        if scope.startswith("class="):
+            return added(self.sum(window, part) for part in self._parts(window, scope))
         known = self._sums.get((window, scope))
         if known is None:
             known = self._sums[window, scope] = self._totals.sum(window, scope)
@@ -71,6 +79,26 @@ class Figures:
     def scopes(self, window: str, prefix: str) -> list[str]:
         """Known scopes of one dimension: `venue=` or `base=`."""
         return list(self._totals.scopes(window, prefix))
+
+    def unwatched_ms(self, scope: str, now_ms: int) -> int:
+        """How long nobody has watched; of several venues the shortest time. At the start it begins with the start."""
+        if self._began_ms is None:
+            self._began_ms = now_ms
+        ends = [spans[-1][1] for venue in self._venues_of(scope) if (spans := self._coverage.watched(venue))]
+        return int(max(0, now_ms - max([self._began_ms, *ends])) / self._speed)
+
+    def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        """Watched share of that time, or of what has passed since watching began; None if it never did."""
+        shares = []
+        for venue in self._venues_of(scope):
+            spans = self._coverage.watched(venue)
+            if spans and (start := max(now_ms - span_ms, spans[0][0])) < now_ms:
+                shares.append(self._coverage.share(venue, start, now_ms))
+        return min(shares, default=None)
+
+    def known_venues(self) -> list[str]:
+        """Those that should be watched; where nobody said which, those that coverage speaks of."""
+        return list(self.venues) or [row.venue for row in self._coverage.shares(0, 1)]
 
     def stale(self, now_ms: int) -> list[int]:
         """Partitions whose totals are too old to be judged by."""
@@ -110,24 +138,45 @@ class Figures:
         return View(
             now_ms=now_ms,
             total=self.sum(window, scope),
-            evidence=self._totals.evidence(window, scope),
+            evidence=self._evidence(window, scope),
             coins=() if "base=" in scope else self._top(rule, window, scope, "base="),
-            venues=() if "venue=" in scope else self._top(rule, window, scope, "venue="),
+            venues=() if "venue=" in scope or "class=" in scope else self._top(rule, window, scope, "venue="),
             coverage=coverage,
             watched_since_ms=since if since is not None and since > start + 1000 else None,
             titles=self.venues,
         )
 
+    def _parts(self, window: str, scope: str) -> list[str]:
+        """The coins of a class that have a total."""
+        wanted = scope.removeprefix("class=")
+        found = self._totals.scopes(window, "base=")
+        return [part for part in found if coin_class(part[5:], self.majors) == wanted]
+
+    def _evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
+        if not scope.startswith("class="):
+            return self._totals.evidence(window, scope)
+        rows = tuple(
+            row.model_copy(update={"scope": part})
+            for part in self._parts(window, scope)
+            for row in self._totals.evidence(window, part)
+        )
+        return rows if len(rows) <= MOST_EVIDENCE else ()
+
+    def _venues_of(self, scope: str) -> list[str]:
+        only = _venue_in(scope)
+        return [only] if only is not None else self.known_venues()
+
     def _top(self, rule: RuleSettings, window: str, scope: str, prefix: str) -> Sequence[Amount]:
         amounts = []
-        for part in self._totals.scopes(window, prefix):
-            usd = self.sum(window, _joined(scope, part)).side(rule.side)
+        is_class = scope.startswith("class=")
+        for part in self._parts(window, scope) if is_class else self._totals.scopes(window, prefix):
+            usd = self.sum(window, part if is_class else _joined(scope, part)).side(rule.side)
             if usd > 0:
                 amounts.append(Amount(part.removeprefix(prefix), usd))
         return sorted(amounts, key=lambda amount: (-amount.usd, amount.name))[:TOP]
 
     def _shares(self, scope: str, from_ms: int, to_ms: int) -> tuple[VenueCoverage, ...]:
-        only = next((part[6:] for part in scope.split(",") if part.startswith("venue=")), None)
+        only = _venue_in(scope)
         shares = {row.venue: row for row in self._coverage.shares(from_ms, to_ms)}
         for venue in self.venues:
             if venue not in shares:
@@ -137,6 +186,25 @@ class Figures:
             for venue, row in sorted(shares.items())
             if (only is None or venue == only) and (not self.venues or venue in self.venues or row.share > 0)
         )
+
+
+def added(sums: Iterable[Sum]) -> Sum:
+    """Several totals as one."""
+    long = short = long_count = short_count = 0
+    largest_long: LargestRecord | None = None
+    largest_short: LargestRecord | None = None
+    for one in sums:
+        long += one.long
+        short += one.short
+        long_count += one.long_count
+        short_count += one.short_count
+        largest_long = larger(largest_long, one.largest_long)
+        largest_short = larger(largest_short, one.largest_short)
+    return Sum(long, short, long_count, short_count, largest_long, largest_short)
+
+
+def _venue_in(scope: str) -> str | None:
+    return next((part[6:] for part in scope.split(",") if part.startswith("venue=")), None)
 
 
 def _joined(scope: str, part: str) -> str:

@@ -11,10 +11,12 @@ from ..totals import Sum
 from ..wire import LargestRecord as WireLargest
 from ..wire import micros, usd_text
 from .rules import Memory, Verdict
+from .stories import Facts, story
 from .text import Amount, Snapshot, compose
 
 MOST_REMINDERS = 60  # however a target fares: so many newer ones say the same, and a record has to fit into the log
 KEPT_REMINDERS = 24  # older ones that were delivered leave the record; the log still has them until compaction
+_NO_FACTS = Facts()
 KEPT_UNKNOWN = 10  # attempts of one delivery, beside the first
 
 
@@ -30,6 +32,7 @@ class View:
     coverage: tuple[VenueCoverage, ...] = ()
     watched_since_ms: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
+    facts: Facts = _NO_FACTS
 
 
 class Delivery(NamedTuple):
@@ -59,6 +62,7 @@ def tell(
         return Incident(
             incident_id=f"{rule.name}:{scope}:{opened_ms}",
             rule=rule.name,
+            kind=rule.kind,
             scope=scope,
             side=rule.side,
             window=window_name(rule.window),
@@ -223,33 +227,33 @@ def _step(
     peak: tuple[int, int],
     opened_ms: int,
 ) -> Step:
-    telling = compose(
-        Snapshot(
-            kind=verdict.kind,
-            scope=scope,
-            side=rule.side,
-            window=window_name(rule.window),
-            now_ms=view.now_ms,
-            threshold=verdict.threshold,
-            long=view.total.long,
-            short=view.total.short,
-            count=view.total.long_count + view.total.short_count,
-            coins=view.coins,
-            venues=view.venues,
-            largest=_largest(view.total.largest(rule.side)),
-            coverage=view.coverage,
-            watched_since_ms=view.watched_since_ms,
-            opened_ms=opened_ms,
-            peak=peak[0],
-            peak_at_ms=peak[1],
-            titles=view.titles,
-        )
+    snapshot = Snapshot(
+        kind=verdict.kind,
+        scope=scope,
+        side=rule.side,
+        window=window_name(rule.window),
+        now_ms=view.now_ms,
+        threshold=verdict.threshold,
+        long=view.total.long,
+        short=view.total.short,
+        count=view.total.long_count + view.total.short_count,
+        coins=view.coins,
+        venues=view.venues,
+        largest=_largest(view.total.largest(rule.side)),
+        coverage=view.coverage,
+        watched_since_ms=view.watched_since_ms,
+        opened_ms=opened_ms,
+        peak=peak[0],
+        peak_at_ms=peak[1],
+        titles=view.titles,
     )
+    telling = compose(snapshot, story(rule, snapshot, view.facts))
     return Step(
         kind=verdict.kind,
         at_ms=at_ms,
         usd=usd_text(verdict.usd),
         threshold=plain(verdict.threshold),
+        value=None if verdict.value is None else usd_text(verdict.value),
         headline=telling.headline,
         text=telling.text,
         evidence=view.evidence,

@@ -1,18 +1,19 @@
 """Which rules have to be asked now, and what each remembers of each scope. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import structlog
 
+from ..coins import MAJORS, coin_class
 from ..events import Incident
-from ..settings import RuleSettings, window_name
+from ..settings import RuleSettings
 from .incidents import memory
 from .rules import Memory, Verdict, judge
 
 MAX_SCOPES = 2_000  # of one `each …` rule
-_EACH = {"each base": "base=", "each venue": "venue="}
 _NOTHING = Memory()
+_TIMED = ("feed", "cascade")
 
 log_ = structlog.get_logger("alerter")
 Pair = tuple[str, str]  # rule, scope
@@ -21,27 +22,35 @@ Pair = tuple[str, str]  # rule, scope
 class Judging:
     """Rules and memories. A pair is due when its total changed, and each second while it remembers something."""
 
-    def __init__(self, rules: Iterable[RuleSettings]) -> None:
+    def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str] = MAJORS) -> None:
         self.rules: dict[str, RuleSettings] = {}
         self._memories: dict[Pair, Memory] = {}
         self._due: dict[Pair, None] = {}
         self._by_scope: dict[tuple[str, str], list[str]] = {}
-        self._each: list[tuple[str, str, str]] = []  # window, prefix, rule
+        self._each: dict[str, list[tuple[str, str | None, str]]] = {}  # window -> prefix, class of coins, rule
+        self._classes: set[str] = set()  # windows in which a class of coins is watched as a whole
+        self._majors = majors
         self._scopes: dict[str, set[str]] = {}
         self.use(rules)
 
-    def use(self, rules: Iterable[RuleSettings]) -> None:
+    def use(self, rules: Iterable[RuleSettings], majors: Collection[str] | None = None) -> None:
         """Other rules. What is remembered of a rule and scope stays, where it is still about the same total."""
+        self._majors = self._majors if majors is None else majors
         before, self.rules = self.rules, {rule.name: rule for rule in rules}
         self._by_scope.clear()
         self._each.clear()
+        self._classes.clear()
         self._due.clear()
         for rule in self.rules.values():
-            window = window_name(rule.window)
-            if rule.scope in _EACH:
-                self._each.append((window, _EACH[rule.scope], rule.name))
+            window = rule.ladder.window
+            if rule.kind in _TIMED:
+                continue
+            if rule.each:
+                self._each.setdefault(window, []).append((rule.each, rule.each_in, rule.name))
             else:
                 self._by_scope.setdefault((window, rule.scope), []).append(rule.name)
+                if rule.scope.startswith("class="):
+                    self._classes.add(window)
         self._scopes = {name: found for name, found in self._scopes.items() if name in self.rules}
         self._memories = {
             pair: kept
@@ -61,9 +70,20 @@ class Judging:
         """A total has changed."""
         for name in self._by_scope.get((window, scope), ()):
             self._due[name, scope] = None
-        for each_window, prefix, name in self._each:
-            if each_window == window and scope.startswith(prefix) and "," not in scope and self._within(name, scope):
-                self._due[name, scope] = None
+        if window in self._each and "," not in scope:
+            for prefix, coins, name in self._each[window]:
+                if scope.startswith(prefix) and self._is_in(coins, scope) and self._within(name, scope):
+                    self._due[name, scope] = None
+        if window in self._classes and scope.startswith("base="):
+            for name in self._by_scope.get((window, f"class={coin_class(scope[5:], self._majors)}"), ()):
+                self._due[name, f"class={coin_class(scope[5:], self._majors)}"] = None
+
+    def touch_timed(self, venues: Iterable[str]) -> None:
+        """Rules that no total calls: feeds and cascades. Each second, or when something has happened to them."""
+        for rule in self.rules.values():
+            if rule.kind in _TIMED:
+                for scope in [f"venue={venue}" for venue in venues] if rule.each else [rule.scope]:
+                    self._due[rule.name, scope] = None
 
     def touch_remembered(self) -> None:
         """Time has passed: holds, reminders and clears may be due."""
@@ -102,6 +122,14 @@ class Judging:
         else:
             self._memories[rule.name, scope] = after
 
+    def is_open(self, rule: RuleSettings, scope: str) -> bool:
+        """Something was told of it and not cleared."""
+        known = self._memories.get((rule.name, scope))
+        return known is not None and known.told is not None
+
+    def _is_in(self, coins: str | None, scope: str) -> bool:
+        return coins is None or coin_class(scope[5:], self._majors) == coins
+
     def _within(self, name: str, scope: str) -> bool:
         known = self._scopes.setdefault(name, set())
         if scope in known:
@@ -116,15 +144,28 @@ class Judging:
 
 def same_total(one: RuleSettings, other: RuleSettings) -> bool:
     """True where two rules watch the same figure, whatever they make of it."""
-    return (one.scope, one.side, one.window) == (other.scope, other.side, other.window)
+    return _watched(one) == _watched(other)
 
 
-def why_orphaned(incident: Incident, rules: Mapping[str, RuleSettings]) -> str | None:
+def _watched(rule: RuleSettings) -> tuple[object, ...]:
+    # The steps of a cascade and of a feed are its own: what was told by others says nothing of them.
+    own = rule.steps if rule.kind in _TIMED else ()
+    return (rule.kind, rule.scope, rule.side, rule.window, rule.condition, own)
+
+
+def why_orphaned(incident: Incident, rules: Mapping[str, RuleSettings], majors: Collection[str] = MAJORS) -> str | None:
     """Why no rule stands for an open incident any more; None if one does."""
     rule = rules.get(incident.rule)
     if rule is None:
         return f"the rule {incident.rule} is no longer in the settings"
-    scope_fits = incident.scope.startswith(_EACH[rule.scope]) if rule.scope in _EACH else incident.scope == rule.scope
-    if not scope_fits or incident.side != rule.side or incident.window != window_name(rule.window):
+    if rule.each:
+        coins = rule.each_in
+        fits = incident.scope.startswith(rule.each) and (
+            coins is None or coin_class(incident.scope[5:], majors) == coins
+        )
+    else:
+        fits = incident.scope == rule.scope
+    same = (incident.kind, incident.side, incident.window) == (rule.kind, rule.side, rule.ladder.window)
+    if not fits or not same:
         return f"the rule {incident.rule} watches another total now"
     return None

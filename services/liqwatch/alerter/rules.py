@@ -1,14 +1,12 @@
 """When a rule speaks: one function from a total, what was said before, and the time, to a verdict."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 from ..settings import RuleSettings
 
 Kind = Literal["fired", "stepped_up", "reminded", "cleared"]
-MICRO = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +14,14 @@ class Verdict:
     """Something to be told. `usd` is in micro-dollars.
 
     `threshold` is the highest step reached (fired, stepped_up), the highest told so far (reminded), or the
-    level the total has stayed under (cleared).
+    level the total has stayed under (cleared). `value` is what was judged, in millionths of the unit of the rule's
+    steps, where that is not `usd`.
     """
 
     kind: Kind
     threshold: Decimal
     usd: int
+    value: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class Memory:
 def judge(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
     """What `rule` says to a total of `usd` micro-dollars, and what it remembers of it.
 
+    The figure of a kind that does not count in USD is given in millionths of the unit of its steps.
+
     A step is told once in an incident, however often the total wavers around it; a jump over several steps
     tells the highest alone.
     """
@@ -54,7 +56,7 @@ def _quiet(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[V
     if reached is None:
         return None, memory if memory.above_since_ms is None else Memory()
     since = _earlier(memory.above_since_ms, now_ms)
-    if now_ms - since < _ms(rule.hold):
+    if now_ms - since < rule.ladder.hold_ms:
         return None, Memory(above_since_ms=since)
     return Verdict("fired", reached, usd), Memory(told=reached, told_ms=now_ms)
 
@@ -63,26 +65,24 @@ def _open(rule: RuleSettings, usd: int, memory: Memory, told: Decimal, now_ms: i
     reached = highest_reached(rule, usd)
     if reached is not None and reached > told:
         return Verdict("stepped_up", reached, usd), Memory(told=reached, told_ms=now_ms)
-    if usd < rule.clear_level * MICRO:
+    ladder = rule.ladder
+    if usd < ladder.clear:
         since = _earlier(memory.below_since_ms, now_ms)
-        if now_ms - since < _ms(rule.clear_hold):
+        if now_ms - since < ladder.clear_hold_ms:
             return None, replace(memory, below_since_ms=since)
         return Verdict("cleared", rule.clear_level, usd), Memory()
-    if rule.repeat is not None and now_ms - memory.told_ms >= _ms(rule.repeat):
+    if ladder.repeat_ms is not None and now_ms - memory.told_ms >= ladder.repeat_ms:
         return Verdict("reminded", told, usd), Memory(told=told, told_ms=now_ms)
     return None, memory if memory.below_since_ms is None else replace(memory, below_since_ms=None)
 
 
 def highest_reached(rule: RuleSettings, usd: int) -> Decimal | None:
     """The highest step that `usd` micro-dollars are at or above."""
-    if usd < rule.thresholds[0] * MICRO:
+    ladder = rule.ladder
+    if usd < ladder.first:
         return None
-    return max(step for step in rule.thresholds if usd >= step * MICRO)
+    return max(step for least, step in ladder.steps if usd >= least)
 
 
 def _earlier(since_ms: int | None, now_ms: int) -> int:
     return now_ms if since_ms is None else min(since_ms, now_ms)  # a clock set back must not prolong a hold
-
-
-def _ms(span: timedelta) -> int:
-    return int(span.total_seconds() * 1000)

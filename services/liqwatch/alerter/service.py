@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,16 +14,18 @@ from ..clock import Clock
 from ..eventlog import EARLIEST, Log, Start, since
 from ..events import Incident
 from ..metrics import AlerterMetrics, ServiceMetrics
-from ..settings import RuleSettings, Settings, window_name
+from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, TOTALS, Topic
 from .figures import Figures
 from .following import Following
 from .incidents import close_unannounced, tell, with_peak, with_unknowns
 from .journal import Journal
 from .judging import Judging, why_orphaned
+from .measures import Measures
 from .notifiers import discover
 from .notifiers.base import NotifierKind
 from .outbox import Outbox
+from .past import PastReader
 from .rules import Verdict
 from .sending import Sender
 from .turns import Turn
@@ -63,8 +66,10 @@ class AlerterService:
         self._metrics = metrics
         self._service_metrics = service_metrics
         self._longest: timedelta = settings.aggregator.windows[-1]
-        self._figures = Figures(self._longest, clock.speed, venues or {})
-        self._judging = Judging(settings.rules)
+        self._figures = Figures(self._longest, clock.speed, venues or {}, settings.coins.majors)
+        self._judging = Judging(settings.rules, settings.coins.majors)
+        self._past = PastReader(log, clock, settings.rules, settings.coins.majors, self._on_cascade)
+        self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
         self._journal = Journal(
             log,
@@ -91,6 +96,7 @@ class AlerterService:
                 ("journal writer", self._journal.write()),
                 ("totals", self._follow_totals()),
                 ("coverage", self._following(COVERAGE, self._coverage_start, self._figures.take_coverage)),
+                ("past", self._past.run()),
                 ("tick", self._every_second()),
             )
         ]
@@ -119,7 +125,9 @@ class AlerterService:
 
     def reload(self, settings: Settings) -> None:
         """Other rules and targets. Nothing fires again; the incident of a rule that is gone closes in silence."""
-        self._judging.use(settings.rules)
+        self._figures.majors = settings.coins.majors
+        self._judging.use(settings.rules, settings.coins.majors)
+        self._past.use(settings.rules, settings.coins.majors)
         self._outbox.use(settings.targets)
         if self._journal.acting:
             self._close_orphans()
@@ -161,6 +169,10 @@ class AlerterService:
             self._judging.touch(window, scope)
         self._judge()
 
+    def _on_cascade(self) -> None:
+        self._judging.touch_timed(self._figures.known_venues())
+        self._judge()
+
     async def _every_second(self) -> None:
         ticks = 0
         while True:
@@ -174,6 +186,7 @@ class AlerterService:
             if not self._journal.acting:
                 continue
             self._judging.touch_remembered()
+            self._judging.touch_timed(self._figures.known_venues())
             self._judge()
             if ticks % _PEAKS_EVERY == 0:
                 self._write_peaks()
@@ -192,18 +205,22 @@ class AlerterService:
             self._unseen = False
             self._judging.restart_holds(now_ms)
         for rule, scope in self._judging.due():
-            usd = self._figures.sum(window_name(rule.window), scope).side(rule.side)
-            verdict = self._judging.ask(rule, scope, usd, now_ms)
+            measured = self._measures.take(rule, scope, self._judging.is_open(rule, scope), now_ms)
+            if measured is None:
+                continue
+            value, usd = measured
+            verdict = self._judging.ask(rule, scope, value, now_ms)
             incident = self._journal.incidents.get(self._open.get((rule.name, scope), ""))
             if verdict is None:
                 if incident is not None:
                     self._see_peak(incident, usd, now_ms)
             elif not self._holds_back(rule, scope, incident, verdict, now_ms):
-                self._tell(rule, scope, incident, verdict, now_ms)
+                self._tell(rule, scope, incident, verdict if value == usd else _in_usd(rule, verdict, usd), now_ms)
 
     def _tell(self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int) -> None:
         targets = self._outbox.enabled(rule.targets)
-        view = self._figures.view(rule, scope, now_ms)
+        facts = self._measures.facts(rule, scope, verdict.usd, now_ms)
+        view = replace(self._figures.view(rule, scope, now_ms), facts=facts)
         told = tell(rule, scope, incident, verdict, view, generation=self._journal.generation, targets=targets)
         self._journal.put(told)
         self._peaks.discard(told.incident_id)
@@ -222,7 +239,7 @@ class AlerterService:
     def _holds_back(
         self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int
     ) -> bool:
-        if verdict.kind != "cleared" or incident is None:
+        if verdict.kind != "cleared" or incident is None or rule.kind == "feed":
             return False
         blind = self._figures.blind(rule, scope, incident.opened_ms, now_ms)
         if not blind:
@@ -270,7 +287,9 @@ class AlerterService:
 
     def _close_orphans(self) -> None:
         for incident in list(self._journal.incidents.values()):
-            why = None if incident.closed_ms is not None else why_orphaned(incident, self._judging.rules)
+            if incident.closed_ms is not None:
+                continue
+            why = why_orphaned(incident, self._judging.rules, self._figures.majors)
             if why is not None:
                 log_.warning("incident closed without notice", incident=incident.incident_id, reason=why)
                 self._journal.put(close_unannounced(incident, why, self._clock.now_ms(), self._journal.generation))
@@ -279,10 +298,12 @@ class AlerterService:
 
     def _touch_all(self) -> None:
         for rule in self._judging.rules.values():
-            window = window_name(rule.window)
-            scopes = {"each base": "base=", "each venue": "venue="}.get(rule.scope)
-            for scope in self._figures.scopes(window, scopes) if scopes else [rule.scope]:
+            window = rule.ladder.window
+            is_class = rule.scope.startswith("class=")
+            prefix = "base=" if is_class else rule.each
+            for scope in self._figures.scopes(window, prefix) if prefix else [rule.scope]:
                 self._judging.touch(window, scope)
+        self._judging.touch_timed(self._figures.known_venues())
 
     def _is_live(self, incident: Incident) -> bool:
         return incident.closed_ms is None or any(True for _ in self._outbox.undelivered(incident))
@@ -308,3 +329,8 @@ class AlerterService:
             else:
                 log_.info("totals are fresh")
         self._stale = stale
+
+
+def _in_usd(rule: RuleSettings, verdict: Verdict, usd: int) -> Verdict:
+    """What was judged is not the total: it is told beside it, where it has a unit of its own."""
+    return replace(verdict, usd=usd, value=None if rule.kind in ("level", "order") else verdict.usd)

@@ -13,6 +13,7 @@ from .rules import Kind
 
 _WINDOW_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 _PLURAL = {"long": "longs", "short": "shorts", "both": "positions"}
+_CLASS_WORDS = {"class=majors": "major coins", "class=others": "other coins"}
 _WATCHED_WHOLE = 0.9995  # what is shown as 100 %
 
 
@@ -59,22 +60,34 @@ class Telling(NamedTuple):
     text: str
 
 
-def compose(snapshot: Snapshot) -> Telling:
+class Story(NamedTuple):
+    """What a rule says that is more than a level: its headline, and lines before the common ones; `bare`: instead of
+    them. `peak`: the highest total is told at the end."""
+
+    headline: str
+    lines: tuple[str, ...] = ()
+    bare: bool = False
+    peak: bool = True
+
+
+def compose(snapshot: Snapshot, story: Story | None = None) -> Telling:
     """The words for one step of an incident. Amounts are cut, never rounded up: "at least $1.71B" stays true."""
-    lines = [_sides(snapshot)]
+    if story is not None and story.bare:
+        return Telling(story.headline, "\n".join((*story.lines, f"As of {moment(snapshot.now_ms)}.")))
+    lines = [*(story.lines if story is not None else ()), _sides(snapshot)]
     if snapshot.coins:
         lines.append("Top coins: " + _list(snapshot.coins, name) + ".")
     if snapshot.venues:
-        lines.append("Top venues: " + _list(snapshot.venues, lambda venue: _title(snapshot, venue)) + ".")
+        lines.append("Top venues: " + _list(snapshot.venues, lambda venue: title(snapshot, venue)) + ".")
     if snapshot.largest is not None:
         lines.append(_largest(snapshot, snapshot.largest))
-    if snapshot.kind == "cleared" and snapshot.opened_ms is not None:
+    if snapshot.kind == "cleared" and snapshot.opened_ms is not None and (story is None or story.peak):
         lasted = duration(snapshot.now_ms - snapshot.opened_ms)
-        peak = f"{_floor(snapshot)}{money(snapshot.peak)}"
+        peak = f"{floor_words(snapshot)}{money(snapshot.peak)}"
         lines.append(f"Peak: {peak} at {moment(snapshot.peak_at_ms)}; lasted {lasted}.")
-    lines.append(_coverage(snapshot))
+    lines.append(coverage_line(snapshot))
     lines.append(f"As of {moment(snapshot.now_ms)}.")
-    return Telling(_headline(snapshot), "\n".join(lines))
+    return Telling(story.headline if story is not None else _headline(snapshot), "\n".join(lines))
 
 
 def at_least(snapshot: Snapshot) -> bool:
@@ -124,9 +137,20 @@ def span_words(window: str) -> str:
     return f"{number} {unit}" if number == "1" else f"{number} {unit}s"
 
 
+def total_words(snapshot: Snapshot) -> str:
+    """`at least $1.71B of BTC longs liquidated on OKX in 24 hours`."""
+    span = span_words(snapshot.window)
+    return f"{floor_words(snapshot)}{_amount(snapshot)} of {subject(snapshot)} liquidated{place(snapshot)} in {span}"
+
+
+def capital(line: str) -> str:
+    """A sentence begins with a capital."""
+    return line[0].upper() + line[1:]
+
+
 def _headline(snapshot: Snapshot) -> str:
     amount, span = _amount(snapshot), span_words(snapshot.window)
-    what = f"{_floor(snapshot)}{amount} of {_subject(snapshot)} liquidated{_place(snapshot)} in {span}"
+    what = total_words(snapshot)
     threshold = exact(snapshot.threshold)
     match snapshot.kind:
         case "fired":
@@ -136,14 +160,14 @@ def _headline(snapshot: Snapshot) -> str:
         case "reminded":
             line = f"Still open past {threshold}: {what}."
         case "cleared":
-            subject = f"{_subject(snapshot)} liquidated{_place(snapshot)} in {span}"
-            line = f"Cleared: {subject} back under {threshold}, now {_floor(snapshot)}{amount}."
-    return line[0].upper() + line[1:]
+            back = f"{subject(snapshot)} liquidated{place(snapshot)} in {span}"
+            line = f"Cleared: {back} back under {threshold}, now {floor_words(snapshot)}{amount}."
+    return capital(line)
 
 
 def _amount(snapshot: Snapshot) -> str:
     """The figure, exact where cutting it to three digits would put it below the threshold it has passed."""
-    usd, threshold = snapshot.usd, snapshot.threshold * DOLLAR
+    usd, threshold = snapshot.usd, snapshot.threshold * DOLLAR  # of another unit, it is far below
     if snapshot.kind in ("fired", "stepped_up") and usd >= threshold and _shown(usd) < threshold:
         return exact(Decimal(usd // DOLLAR))
     return money(usd)
@@ -155,21 +179,28 @@ def _shown(usd: int) -> int:
     return usd // unit * unit
 
 
-def _floor(snapshot: Snapshot) -> str:
+def floor_words(snapshot: Snapshot) -> str:
+    """`at least `, or nothing where the figure is complete."""
     return "at least " if at_least(snapshot) else ""
 
 
-def _subject(snapshot: Snapshot) -> str:
-    coin = next((part[5:] for part in snapshot.scope.split(",") if part.startswith("base=")), None)
+def subject(snapshot: Snapshot) -> str:
+    """`longs`, `BTC longs`, `longs of major coins`."""
+    if snapshot.scope in _CLASS_WORDS:
+        return f"{_PLURAL[snapshot.side]} of {_CLASS_WORDS[snapshot.scope]}"
+    parts = (part.partition("=") for part in snapshot.scope.split(","))
+    coin = next((value for key, _, value in parts if key in ("base", "class")), None)
     return f"{name(coin)} {_PLURAL[snapshot.side]}" if coin else _PLURAL[snapshot.side]
 
 
-def _place(snapshot: Snapshot) -> str:
+def place(snapshot: Snapshot) -> str:
+    """` on OKX`, or nothing."""
     venue = next((part[6:] for part in snapshot.scope.split(",") if part.startswith("venue=")), None)
-    return f" on {_title(snapshot, venue)}" if venue else ""
+    return f" on {title(snapshot, venue)}" if venue else ""
 
 
-def _title(snapshot: Snapshot, venue: str) -> str:
+def title(snapshot: Snapshot, venue: str) -> str:
+    """A venue as its own people write it."""
     return name(snapshot.titles.get(venue, venue))
 
 
@@ -177,13 +208,13 @@ def _sides(snapshot: Snapshot) -> str:
     total = snapshot.long + snapshot.short
     if total == 0:
         return "No liquidation orders in the window."
-    shares = f"Longs {money(snapshot.long)} ({_percent(snapshot.long / total)})"
-    shares += f", shorts {money(snapshot.short)} ({_percent(snapshot.short / total)})"
+    shares = f"Longs {money(snapshot.long)} ({percent(snapshot.long / total)})"
+    shares += f", shorts {money(snapshot.short)} ({percent(snapshot.short / total)})"
     orders = "order" if snapshot.count == 1 else "orders"
     return f"{shares}; {snapshot.count:,} liquidation {orders} reported."
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """One decimal, and never 0 or 100 unless it is."""
     shown = min(max(share * 100, 0.1), 99.9) if 0 < share < 1 else share * 100
     return f"{shown:.1f} %".replace(".0 %", " %")
@@ -194,23 +225,24 @@ def _list(amounts: Sequence[Amount], show: Callable[[str], str]) -> str:
 
 
 def _largest(snapshot: Snapshot, record: LargestRecord) -> str:
-    where = f"{_title(snapshot, record.venue)} {name(record.symbol)}"
+    where = f"{title(snapshot, record.venue)} {name(record.symbol)}"
     amount = money(micros(record.notional_usd))
     return f"Largest {record.unit}: {where} {record.side}, {amount} at {moment(record.event_time_ms)}."
 
 
-def _coverage(snapshot: Snapshot) -> str:
+def coverage_line(snapshot: Snapshot) -> str:
+    """What was watched, and what is not published."""
     venues = snapshot.coverage
     if not venues:
         return "Coverage: unknown, so the figure is a floor."
     mean = sum(venue.share for venue in venues) / len(venues)
     incomplete = [venue for venue in venues if venue.share < _WATCHED_WHOLE]
-    names = ", ".join(_title(snapshot, venue.venue) for venue in venues)
+    names = ", ".join(title(snapshot, venue.venue) for venue in venues)
     if len(incomplete) == len(venues) > 1 and _alike(incomplete):
-        line = f"Coverage: watched {_percent(mean)} of the window on {names}"
+        line = f"Coverage: watched {percent(mean)} of the window on {names}"
     elif incomplete:
-        parts = ", ".join(f"{_title(snapshot, venue.venue)} {_percent(venue.share)}" for venue in incomplete)
-        line = f"Coverage: watched {_percent(mean)} of the window: {parts}"
+        parts = ", ".join(f"{title(snapshot, venue.venue)} {percent(venue.share)}" for venue in incomplete)
+        line = f"Coverage: watched {percent(mean)} of the window: {parts}"
         if len(incomplete) < len(venues):
             line += f"; the rest of {names} in full"
     else:
@@ -218,7 +250,7 @@ def _coverage(snapshot: Snapshot) -> str:
     if incomplete and snapshot.watched_since_ms is not None:
         line += f"; watching since {moment(snapshot.watched_since_ms)}"
     line += "."
-    sampled = [_title(snapshot, venue.venue) for venue in venues if venue.completeness != "all"]
+    sampled = [title(snapshot, venue.venue) for venue in venues if venue.completeness != "all"]
     if sampled:
         line += f" Not every order is published by {', '.join(sampled)}."
     return line

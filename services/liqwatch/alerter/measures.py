@@ -1,0 +1,182 @@
+"""The figure that each kind of rule is judged by, in millionths of the unit of the rule's steps. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from ..rulesettings import MICRO, RuleSettings
+from ..totals import Sum
+from ..wire import micros
+from .cascade import Cascade
+from .history import MINUTE_MS, History
+from .stories import Facts, normal_of
+
+_DAY_MS = 86_400_000
+_MOST_TIMES = 1_000_000
+_EASIER = 9, 10  # an open incident stays open down to this share of what opened it
+_WATCHED = 0.99
+WIDE_USD = 500_000 * MICRO  # of one coin in 5 minutes: it is in the cascade
+
+
+class Measured(NamedTuple):
+    """`value` is judged; `usd` (micro-dollars) is told."""
+
+    value: int
+    usd: int
+
+
+class Feeds(Protocol):
+    """What coverage says of the venues of a scope."""
+
+    def unwatched_ms(self, scope: str, now_ms: int) -> int:
+        """How long nobody has watched; of several venues the shortest time."""
+        ...
+
+    def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        """Watched share of that time, or of what has passed since watching began; None if it never did."""
+        ...
+
+
+class Past(Protocol):
+    """What is known of the past: None while it is still being read."""
+
+    @property
+    def history(self) -> History | None: ...
+
+    def cascade(self, rule: str) -> Cascade | None: ...
+
+
+class Measures:
+    """Asks the totals, the past and the feeds. None: it cannot be said now, and nothing is judged."""
+
+    def __init__(
+        self,
+        total: Callable[[str, str], Sum],
+        scopes: Callable[[str, str], Iterable[str]],
+        feeds: Feeds,
+        past: Past,
+    ) -> None:
+        self._total = total
+        self._scopes = scopes
+        self._feeds = feeds
+        self._past = past
+        self._kinds: Mapping[str, Callable[[RuleSettings, str, bool, int], Measured | None]] = {
+            "level": self._level,
+            "order": self._order,
+            "surge": self._surge,
+            "record": self._record,
+            "cascade": self._cascade,
+            "feed": self._feed,
+        }
+
+    def take(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
+        """The figure now. With an incident open, conditions beside the ladder are a tenth easier."""
+        return self._kinds[rule.kind](rule, scope, is_open, now_ms)
+
+    def facts(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> Facts:
+        """What the words of a step need to know beside the totals."""
+        match rule.kind:
+            case "surge":
+                times = self.times_normal(rule, scope, usd)
+                return Facts(times=times, normal=normal_of(times, usd))
+            case "record":
+                last, began = self.last_as_high(rule, usd, now_ms) or (None, None)
+                return Facts(
+                    since_ms=None if last is None else last * MINUTE_MS,
+                    began_ms=None if began is None else began * MINUTE_MS,
+                )
+            case "cascade":
+                return self._cascade_facts(rule)
+            case "feed":
+                watched = self._feeds.watched(scope, rule.ladder.span_ms, now_ms)
+                return Facts(unwatched_ms=self._feeds.unwatched_ms(scope, now_ms), watched=watched)
+            case _:
+                return Facts()
+
+    def _cascade_facts(self, rule: RuleSettings) -> Facts:
+        cascade = self._past.cascade(rule.name)
+        if cascade is None:
+            return Facts()
+        window = rule.ladder.window
+        sums = ((scope[5:], self._total(window, scope).side(rule.side)) for scope in self._scopes(window, "base="))
+        coins = sorted((-usd, coin) for coin, usd in sums if usd >= WIDE_USD and coin not in ("BTC", "ETH"))
+        return Facts(
+            times=cascade.times_normal,
+            normal=int(cascade.normal * 300) * MICRO,
+            episode=cascade.episode or cascade.last,
+            fall=cascade.fall(),
+            coins=tuple(coin for _, coin in coins),
+        )
+
+    def _level(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
+        total = self._total(rule.ladder.window, scope)
+        usd = total.side(rule.side)
+        if rule.share is None:
+            return Measured(usd, usd)
+        easier, whole = _EASIER if is_open else (1, 1)
+        enough = usd * 100 * whole >= rule.share * (total.long + total.short) * easier
+        return Measured(usd if enough else 0, usd)
+
+    def _order(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
+        largest = self._total(rule.ladder.window, scope).largest(rule.side)
+        usd = micros(largest.notional_usd) if largest is not None else 0
+        return Measured(usd, usd)
+
+    def _surge(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
+        usd = self._total(rule.ladder.window, scope).side(rule.side)
+        if not _reaches(usd, rule, is_open):
+            return Measured(0, usd)
+        times = self.times_normal(rule, scope, usd)
+        return None if times is None else Measured(int(times * MICRO), usd)
+
+    def times_normal(self, rule: RuleSettings, scope: str, usd: int) -> float | None:
+        """A total against what its window normally brings; None while that is not known."""
+        history = self._past.history
+        normal = history.normals.per_second(scope, rule.side) if history is not None and history.ready else None
+        if normal is None:
+            return None
+        return min(usd / MICRO / max(normal * rule.ladder.span_ms / 1000, 1e-6), _MOST_TIMES)
+
+    def _record(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
+        usd = self._total(rule.ladder.window, scope).side(rule.side)
+        if not _reaches(usd, rule, is_open):
+            return Measured(0, usd)
+        known = self.last_as_high(rule, usd * _EASIER[1] // _EASIER[0] if is_open else usd, now_ms)
+        if known is None:
+            return None
+        last, began = known
+        since = began if last is None else last
+        return Measured(max(0, now_ms - since * MINUTE_MS) * MICRO // _DAY_MS, usd)
+
+    def last_as_high(self, rule: RuleSettings, usd: int, now_ms: int) -> tuple[int | None, int] | None:
+        """As `Record.last_as_high`; None while the past is being read."""
+        history = self._past.history
+        record = history.record(rule) if history is not None and history.ready else None
+        return None if record is None else record.last_as_high(usd, now_ms // MINUTE_MS)
+
+    def _cascade(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
+        cascade = self._past.cascade(rule.name)
+        if cascade is None:
+            return None
+        episode = cascade.episode or cascade.last
+        return Measured(cascade.stage * MICRO, episode.usd if episode is not None else 0)
+
+    def _feed(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
+        if rule.condition == "down":
+            return Measured(self._feeds.unwatched_ms(scope, now_ms) * 1000, 0)
+        span = rule.ladder.span_ms
+        share = self._feeds.watched(scope, span, now_ms)
+        if share is None:
+            return None
+        if rule.condition == "incomplete":
+            return Measured(int((1 - share) * 100 * MICRO), 0)
+        if share < _WATCHED:
+            return None  # not silent: unheard
+        total = self._total(rule.ladder.window, scope)
+        return Measured(0 if total.long_count or total.short_count else rule.ladder.first, 0)
+
+
+def _reaches(usd: int, rule: RuleSettings, is_open: bool) -> bool:
+    if rule.floor is None:
+        return True
+    easier, whole = _EASIER if is_open else (1, 1)
+    return usd * whole >= rule.floor * MICRO * easier

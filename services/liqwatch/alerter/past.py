@@ -1,0 +1,116 @@
+"""Reads what rules need of the past: bars for what is normal and for records, single liquidations for cascades."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable
+
+import structlog
+
+from ..clock import Clock
+from ..eventlog import Log, since
+from ..rulesettings import RuleSettings
+from ..topics import BARS, LIQUIDATIONS, PRICES
+from .cascade import Cascade
+from .history import MINUTE_MS, History
+from .reading import Reading
+from .tape import BACK_MS, Tape
+
+log_ = structlog.get_logger("alerter")
+
+
+class PastReader:
+    """Follows only the topics that a rule asks for, anew with other rules. `on_change`: a cascade has moved."""
+
+    def __init__(
+        self,
+        log: Log,
+        clock: Clock,
+        rules: Iterable[RuleSettings],
+        majors: Collection[str],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._on_change = on_change
+        self._changed = asyncio.Event()
+        self._needs: object = None
+        self._stages: tuple[int, ...] = ()
+        self.history: History | None = None
+        self._tape: Tape | None = None
+        self.use(rules, majors)
+
+    def use(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
+        """Other rules. What is known stays where it is all that they need."""
+        asking = [rule for rule in rules if rule.kind in ("surge", "record", "cascade")]
+        needs = ([(rule.name, *_needs(rule)) for rule in asking], list(majors))
+        if needs == self._needs:
+            return
+        self._needs = needs
+        self.history = History(asking, majors) if asking else None
+        self._tape = Tape(asking) if any(rule.kind == "cascade" for rule in asking) else None
+        self._changed.set()
+
+    def cascade(self, rule: str) -> Cascade | None:
+        """The detector of a rule; None while it does not know enough."""
+        tape = self._tape
+        return tape.cascades.get(rule) if tape is not None and tape.begun else None
+
+    async def run(self) -> None:
+        """Reads until cancelled."""
+        while True:
+            self._changed.clear()
+            tasks = [asyncio.create_task(reading, name="past") for reading in self._readings()]
+            changed = asyncio.create_task(self._changed.wait(), name="past")
+            try:
+                done, _ = await asyncio.wait([*tasks, changed], return_when=asyncio.FIRST_COMPLETED)
+                for task in done - {changed}:
+                    task.result()  # raises: a reading does not end by itself
+            finally:
+                for task in (*tasks, changed):
+                    task.cancel()
+                await asyncio.wait([*tasks, changed], timeout=1)
+
+    def _readings(self) -> list[Coroutine[None, None, None]]:
+        history, tape, log, now_ms = self.history, self._tape, self._log, self._clock.now_ms
+        readings: list[Coroutine[None, None, None]] = []
+        if history is not None:
+            began_ms, needs_ms = now_ms(), history.needs * MINUTE_MS
+            bars = Reading(
+                log,
+                BARS,
+                lambda: since(began_ms - needs_ms),
+                lambda record: history.take(record.value or b"", began_ms),
+                lambda: history.settle(now_ms(), () if bars.caught_up else bars.behind()),
+            )
+            readings.append(bars.run())
+        if tape is not None and history is not None:
+
+            def told() -> None:
+                if not tape.begun and events.caught_up and history.ready:
+                    tape.begin(history)
+                    log_.info("watching for cascades", rules=list(tape.cascades))
+                self._tick(tape)
+
+            start = since(now_ms() - BACK_MS)
+            events = Reading(
+                log, LIQUIDATIONS, lambda: start, lambda record: tape.take(record.value or b"", now_ms()), told
+            )  # fmt: skip
+            prices = Reading(log, PRICES, lambda: start, lambda record: tape.take_price(record.value or b""), _nothing)
+            readings += [events.run(), prices.run()]
+        return readings
+
+    def _tick(self, tape: Tape) -> None:
+        tape.tick(self._clock.now_ms())
+        stages = tuple(cascade.stage for cascade in tape.cascades.values())
+        if stages != self._stages:
+            self._stages = stages
+            self._on_change()
+
+
+def _needs(rule: RuleSettings) -> tuple[object, ...]:
+    """Everything of a rule that the past is kept by; not its words, steps and targets."""
+    own = (rule.times, rule.falls, rule.legs, rule.normal) if rule.kind == "cascade" else rule.days[-1:]
+    return (rule.kind, rule.scope, rule.side, rule.window, own)
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,232 @@
+"""The words for the kinds of rules that are more than a level: orders, surges, records, cascades, feeds. Pure."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from ..amounts import DOLLAR, money
+from ..rulesettings import RuleSettings
+from ..wire import micros
+from .cascade import Episode
+from .text import (
+    Snapshot,
+    Story,
+    capital,
+    coverage_line,
+    duration,
+    exact,
+    floor_words,
+    moment,
+    name,
+    percent,
+    place,
+    span_words,
+    subject,
+    title,
+    total_words,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a kind knows beside the totals. USD in micro-dollars; None: not known."""
+
+    normal: int | None = None  # of the window
+    times: float | None = None
+    since_ms: int | None = None  # when a total was last as high
+    began_ms: int | None = None  # since when that is known
+    episode: Episode | None = None
+    fall: float | None = None  # of the index now, as a share
+    coins: tuple[str, ...] = ()  # beside BTC and ETH that are in the cascade
+    unwatched_ms: int = 0
+    watched: float | None = None
+
+
+def story(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story | None:
+    """Headline and first lines; None for a plain level, which needs no more than its figure."""
+    match rule.kind:
+        case "level":
+            return None if rule.share is None else _share(rule, snapshot)
+        case "order":
+            return _order(rule, snapshot)
+        case "surge":
+            return _surge(rule, snapshot, facts)
+        case "record":
+            return _record(rule, snapshot, facts)
+        case "cascade":
+            return _cascade(rule, snapshot, facts)
+        case "feed":
+            return _feed(rule, snapshot, facts)
+
+
+def _share(rule: RuleSettings, snapshot: Snapshot) -> Story:
+    both = snapshot.long + snapshot.short
+    share = percent(snapshot.usd / both) if both else "0 %"
+    what = f"{total_words(snapshot)}, {share} of the total"
+    least = f"{_number(rule.share or Decimal(0))} %"
+    step = exact(snapshot.threshold)
+    match snapshot.kind:
+        case "fired":
+            line = f"{what}, past {step} and {least}."
+        case "stepped_up":
+            line = f"{what}, now past {step}."
+        case "reminded":
+            line = f"Still open past {step}: {what}."
+        case "cleared":
+            line = f"Cleared: {_subject(snapshot)} no longer past {exact(rule.steps[0])} and {least}: now {what}."
+    return Story(capital(line))
+
+
+def _order(rule: RuleSettings, snapshot: Snapshot) -> Story:
+    record, span = snapshot.largest, span_words(snapshot.window)
+    step = exact(snapshot.threshold)
+    what = "an order"
+    if record is not None:
+        amount = money(micros(record.notional_usd))
+        where = f"{title(snapshot, record.venue)} {name(record.symbol)}"
+        what = f"{amount} of {where} {record.side} liquidated in one {record.unit}"
+    match snapshot.kind:
+        case "fired":
+            line = f"{what}, past {step}."
+        case "stepped_up":
+            line = f"Larger still: {what}, now past {step}."
+        case "reminded":
+            line = f"Still open: {what}."
+        case "cleared":
+            least = exact(rule.steps[0])
+            line = f"Cleared: no {_single(snapshot)} of {least} or more liquidated{place(snapshot)} for {span}."
+    return Story(capital(line))
+
+
+def _surge(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
+    what, step = total_words(snapshot), f"{_number(snapshot.threshold)} times"
+    times = "" if facts.times is None else f", {_times(facts.times)} times the normal"
+    match snapshot.kind:
+        case "fired":
+            line = f"{what}{times}, past {step}."
+        case "stepped_up":
+            line = f"{what}{times}, now past {step}."
+        case "reminded":
+            line = f"Still open past {step}: {what}{times}."
+        case "cleared":
+            line = f"Cleared: {_subject(snapshot)} back under {step} the normal, now {what}."
+    lines: tuple[str, ...] = ()
+    if facts.normal is not None:
+        lines = (f"Normal for {span_words(snapshot.window)}: {money(facts.normal)}, the average of the last day.",)
+    return Story(capital(line), lines)
+
+
+def _record(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
+    what, step = total_words(snapshot), _days(snapshot.threshold)
+    if facts.since_ms is not None:
+        most = f"the most since {_day(facts.since_ms)}"
+    elif facts.began_ms is not None:
+        most = f"the most since watching began on {_day(facts.began_ms)}"
+    else:
+        most = f"the most in {step}"
+    match snapshot.kind:
+        case "fired" | "stepped_up":
+            line = f"{what}, {most}."
+        case "reminded":
+            line = f"Still {most}: {what}."
+        case "cleared":
+            line = f"Cleared: {_subject(snapshot)} no longer the most in {_days(rule.steps[0])}, now {what}."
+    return Story(capital(line))
+
+
+def _cascade(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
+    side, episode = f"{rule.side}s", facts.episode
+    five = money(snapshot.usd)
+    times = "" if facts.times is None else f", {_times(facts.times)} times the normal"
+    move = "down" if rule.side == "long" else "up"
+    fall = "" if facts.fall is None else f"; BTC and ETH {percent(facts.fall)} {move} within 15 minutes"
+    now = f"{floor_words(snapshot)}{five} of {side} liquidated in 5 minutes{times}{fall}"
+    wide = "Market-wide cascade" if len(facts.coins) >= 3 else "Cascade"
+    stage = int(snapshot.threshold)
+    match snapshot.kind:
+        case "cleared":
+            line = f"{wide} of {side} over."
+        case "reminded":
+            line = f"{wide} of {side} goes on: {now}."
+        case _ if stage >= 3 and episode is not None:
+            line = f"{wide} of {side}, leg {episode.legs}: {now}."
+        case _ if stage == 2:
+            line = f"{wide} of {side}: {now}."
+        case _:
+            line = f"{wide} of {side} may have begun: {now}."
+    return Story(line, _cascade_lines(rule, snapshot, facts), peak=False)
+
+
+def _cascade_lines(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> tuple[str, ...]:
+    lines = []
+    if facts.normal is not None:
+        lines.append(f"Normal for 5 minutes: {money(facts.normal)}.")
+    if (episode := facts.episode) is not None:
+        far = percent(episode.fall)
+        legs = f"{episode.legs} {'leg' if episode.legs == 1 else 'legs'}"
+        whole = f"{floor_words(snapshot)}{money(episode.usd)} in {episode.orders:,} orders"
+        lasted = duration((episode.ended_ms or snapshot.now_ms) - episode.started_ms)
+        move = "fell" if rule.side == "long" else "rose"
+        lines.append(
+            capital(f"{whole} since {moment(episode.started_ms)} ({lasted}); BTC and ETH {move} {far} at most; {legs}.")
+        )
+        lines.append(f"Worst 5 minutes: {money(episode.peak)}, at {moment(episode.peak_ms)}.")
+    if facts.coins:
+        coins = ", ".join(name(coin) for coin in facts.coins[:5])
+        more = f" and {len(facts.coins) - 5} more" if len(facts.coins) > 5 else ""
+        lines.append(f"Beside BTC and ETH: {coins}{more}.")
+    return tuple(lines)
+
+
+def _feed(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
+    venue = next((part[6:] for part in snapshot.scope.split(",") if part.startswith("venue=")), None)
+    who = title(snapshot, venue) if venue else "any venue"
+    is_over, span = snapshot.kind == "cleared", span_words(snapshot.window)
+    again = {"stepped_up": "still ", "reminded": "still "}.get(snapshot.kind, "")
+    if rule.condition == "down":
+        away = duration(facts.unwatched_ms)
+        lasted = duration(snapshot.now_ms - (snapshot.opened_ms or snapshot.now_ms))
+        line = f"Feed back: {who} is watched again, {lasted} after the alert."
+        if not is_over:
+            line = f"Feed {again}down: {who} has not been watched for {away}."
+            if venue is None:
+                line = f"All feeds {again}down: no venue has been watched for {away}."
+    elif rule.condition == "silent":
+        line = f"Feed {again}silent: no liquidation from {who} in {span}, though it is connected."
+        if is_over:
+            line = f"Feed heard again: {who} brings liquidations."
+    else:
+        share = percent(facts.watched or 0.0)
+        line = f"Feed {again}incomplete: {who} was watched {share} of the last {span}."
+        if is_over:
+            line = f"Feed complete enough again: {who} was watched {share} of the last {span}."
+    return Story(line, (coverage_line(snapshot),), bare=True)
+
+
+def _subject(snapshot: Snapshot) -> str:
+    return f"{subject(snapshot)} liquidated{place(snapshot)} in {span_words(snapshot.window)}"
+
+
+def _single(snapshot: Snapshot) -> str:
+    coin = next((part[5:] + " " for part in snapshot.scope.split(",") if part.startswith("base=")), "")
+    return f"{name(coin.strip())} order" if coin else "order"
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _number(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+def _days(step: Decimal) -> str:
+    return "1 day" if step == 1 else f"{_number(step)} days"
+
+
+def _day(at_ms: int) -> str:
+    return moment(at_ms)[:10]
+
+
+def normal_of(times: float | None, usd: int) -> int | None:
+    """Micro-dollars that are normal, from a total and how many times the normal it is."""
+    return None if not times else int(usd / times) // DOLLAR * DOLLAR

@@ -1,0 +1,140 @@
+"""What is normal, and when a total was last as high: from the bars."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liqwatch.aggregator.bars import Bar, BarRow
+from liqwatch.alerter.history import History
+from liqwatch.alerter.normals import MINUTES_NEEDED, Normals
+from liqwatch.alerter.records import HOUR_MINUTES, Record
+from liqwatch.coins import MAJORS
+from liqwatch.settings import RuleSettings
+from liqwatch.wire import encode
+
+ALL = ("all", "long")
+MINUTE_MS = 60_000
+
+
+def test_nothing_is_normal_until_an_hour_was_seen() -> None:
+    normals = Normals()
+    for minute in range(MINUTES_NEEDED - 1):
+        normals.minute(minute, {ALL: 6000.0})
+    assert normals.per_second("all", "long") is None
+    normals.minute(MINUTES_NEEDED - 1, {ALL: 6000.0})
+    assert 100.0 == pytest.approx(normals.per_second("all", "long"))
+    assert 0 == normals.per_second("base=NEW", "long")
+
+
+def test_normal_is_the_average_of_the_day_and_a_crash_counts_little_in_it() -> None:
+    normals = Normals()
+    for minute in range(5000):
+        normals.minute(minute, {ALL: 6000.0, ("all", "short"): 60.0} if minute != 4990 else {ALL: 10.0**9})
+    assert 100.0 == pytest.approx(normals.per_second("all", "long"), rel=0.02)
+    assert 101.0 == pytest.approx(normals.per_second("all", "both"), rel=0.02)
+
+
+def test_what_was_normal_fades_over_quiet_days() -> None:
+    normals = Normals()
+    for minute in range(1440):
+        normals.minute(minute, {ALL: 6000.0})
+    for minute in range(1440, 3 * 1440):
+        normals.minute(minute, {})
+    assert 20.0 > (normals.per_second("all", "long") or 0) > 5.0
+
+
+def reference(minutes: list[int], span: int, usd: int, now: int) -> int | None:
+    """The last hour, apart from the present window, in which a window of whole minutes was as high."""
+    found = None
+    for end in range(now):
+        hour = end // HOUR_MINUTES
+        if (hour + 1) * HOUR_MINUTES <= now - span and sum(minutes[max(0, end - span + 1) : end + 1]) >= usd:
+            found = hour * HOUR_MINUTES
+    return found
+
+
+@given(st.lists(st.integers(0, 50), min_size=60, max_size=600), st.integers(1, 200), st.integers(1, 3000))
+def test_a_total_was_last_as_high_when_a_recount_says_so(minutes: list[int], span: int, usd: int) -> None:
+    record = Record(span)
+    for number, amount in enumerate(minutes):
+        record.minute(number, amount)
+    assert (reference(minutes, span, usd, len(minutes)), 0) == record.last_as_high(usd, len(minutes))
+
+
+def test_what_no_rule_asks_for_is_let_go_of() -> None:
+    record = Record(5)
+    for number in range(10_000):
+        record.minute(number, 10_000 - number)
+    assert record.last_as_high(20_000, 10_000)[0] is not None
+    record.forget(9_000)
+    last, began = record.last_as_high(20_000, 10_000)
+    assert (None, 9_000) == (last, began)
+
+
+def rule(**changes: Any) -> RuleSettings:
+    return RuleSettings.model_validate({"name": "r"} | changes)
+
+
+def bar(partition: int, minute: int, *rows: tuple[str, str, int, int]) -> bytes:
+    made = (BarRow(venue, base, f"{long}.5", 1, f"{short}.0", 1) for venue, base, long, short in rows)
+    return encode(Bar(partition, minute * MINUTE_MS, 1, tuple(made)))
+
+
+def history(*rules: RuleSettings) -> History:
+    return History(rules, MAJORS)
+
+
+SURGES = [
+    rule(kind="surge", times=[20], floor="1M", scope="each base in others"),
+    rule(kind="surge", times=[20], floor="1M", scope="class=majors"),
+    rule(kind="surge", times=[20], floor="1M", scope="each venue"),
+]
+
+
+def test_bars_of_all_partitions_are_put_together_by_the_scopes_that_rules_ask_for() -> None:
+    past = history(*SURGES)
+    for minute in range(100):
+        past.take(bar(0, minute, ("okx", "SOL", 600, 0), ("okx", "PEPE", 60, 0)), 100 * MINUTE_MS)
+        past.take(bar(1, minute, ("bybit", "XRP", 1200, 60), ("bybit", "BTC", 6000, 0)), 100 * MINUTE_MS)
+    past.settle(102 * MINUTE_MS)
+    normals = past.normals
+    expected = {
+        "class=majors": 1801 / 60, "base=PEPE": 60.5 / 60, "base=BTC": 0, "venue=okx": 661 / 60,
+        "venue=bybit": 7201 / 60, "all": 7862 / 60,
+    }  # fmt: skip
+    assert expected == {scope: pytest.approx(normals.per_second(scope, "long")) for scope in expected}
+
+
+def test_a_bar_written_anew_takes_the_place_of_the_first_and_a_late_one_is_left_out() -> None:
+    past = history(rule(kind="record", floor="1M", window="1h"))
+    record = past.record(rule(kind="record", floor="1M", window="1h"))
+    assert record is not None
+    past.take(bar(0, 10, ("okx", "BTC", 100, 0)), 0)
+    past.take(bar(0, 10, ("okx", "BTC", 300, 0)), 0)
+    past.settle(11 * MINUTE_MS + 29_999)
+    assert record.began is None  # not settled
+    past.settle(11 * MINUTE_MS + 30_000)
+    past.take(bar(1, 10, ("okx", "BTC", 900, 0)), 0)
+    past.settle(60 * MINUTE_MS)
+    assert [(0, 10), (None, 10)] == [record.last_as_high(usd, 200) for usd in (300_500_000, 300_500_001)]
+
+
+def test_while_the_past_is_read_minutes_wait_for_the_partition_that_is_furthest_behind() -> None:
+    past = history(rule(kind="record", floor="1M"))
+    for partition, minute in itertools.product((0, 1), range(0, 1000, 10)):
+        past.take(bar(partition, minute, ("okx", "BTC", 1, 0)), 5000 * MINUTE_MS)
+        if (partition, minute) == (1, 500):
+            past.settle(5000 * MINUTE_MS, behind={1})
+            assert (489, False) == (past.market[-1][0] // 10 * 10 + 9, past.ready)
+    past.settle(5000 * MINUTE_MS)
+    assert (990, True) == (past.market[-1][0], past.ready)
+    assert past.market[-1][1] == 3_000_000
+
+
+def test_the_past_that_is_needed_is_that_of_the_longest_rule() -> None:
+    assert 0 == history().needs
+    assert 25 * 60 == history(rule(kind="cascade", side="long")).needs
+    assert (30 + 1) * 1440 == history(rule(kind="record", floor="1M")).needs
