@@ -45,6 +45,7 @@ class Connection:
         intake: Intake,
         meter: Meter,
         budget: Budget,
+        requests: Budget | None,
         listener: Listener,
         count: Callable[[str], None],
         clock: Clock,
@@ -58,7 +59,7 @@ class Connection:
         self.alive = False
         self._venue, self._url, self._instruments = venue, url, instruments
         self._intake, self._meter, self._budget, self._listener = intake, meter, budget, listener
-        self._count, self._clock, self._limits = count, clock, limits
+        self._requests, self._count, self._clock, self._limits = requests, count, clock, limits
         self._backoff = Backoff()
         self._news = asyncio.Event()
         self._partial: Socket | None = None  # told to be so
@@ -161,7 +162,7 @@ class Connection:
             gzipped=self.feed.compression == "gzip",
             wildcard=self.feed.symbols_per_socket is None,
         )
-        socket = Socket(self._venue, self.feed, self._url, conversation, self._clock, self._limits)
+        socket = Socket(self._venue, self.feed, self._url, conversation, self._clock, self._limits, self._requests)
         task = asyncio.create_task(self._survive(socket), name=f"socket {self._venue.name} {self.feed.name}")
         task.add_done_callback(lambda _: self._news.set())
         self._living[socket] = task

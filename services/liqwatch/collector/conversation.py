@@ -57,6 +57,11 @@ class Conversation:
         self._turn("connected")
         return self.session.opening_frames()
 
+    def asking(self, now: float, at_ms: int) -> None:
+        """Requests were just sent, or wait to be: only from the last of them on is an answer overdue."""
+        if self._watch.asked is not None:
+            self._watch.asked, self._asked_ms = now, at_ms
+
     def hear(self, raw: Frame, now: float, at_ms: int) -> Sequence[Frame]:
         """Takes one frame; returns what to answer at once."""
         watch = self._watch

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ..clock import Clock
+from ..supervise import Budget
 from ..venues.base import Feed, Frame, Venue
 from .addresses import proxy_for
 from .conversation import Conversation
@@ -39,12 +40,20 @@ class Ended:
 
 
 class Socket:
-    """`run` lives as long as the socket."""
+    """`run` lives as long as the socket. `requests` is what the venue allows all of its sockets together to send."""
 
     def __init__(
-        self, venue: Venue, feed: Feed, url: str, conversation: Conversation, clock: Clock, limits: Limits
+        self,
+        venue: Venue,
+        feed: Feed,
+        url: str,
+        conversation: Conversation,
+        clock: Clock,
+        limits: Limits,
+        requests: Budget | None = None,
     ) -> None:
         self.conversation = conversation
+        self._requests = requests
         self._venue, self._feed, self._url = venue, feed, url
         self._clock, self._limits = clock, limits
         self._outbox: deque[Frame] = deque()
@@ -116,6 +125,8 @@ class Socket:
         while True:
             frame = await connection.recv()
             for reply in hear(frame, monotonic(), now_ms()):
+                if self._requests is not None:
+                    self._requests.use()
                 await connection.send(reply)
 
     async def _tend(self, connection: ClientConnection) -> None:
@@ -129,12 +140,15 @@ class Socket:
             if self._more:
                 more, self._more = self._more, []
                 self._outbox.extend(conversation.session.subscribe_more(more))
-            while self._outbox:
+            asking = bool(self._outbox)
+            while self._outbox and not self._exhausted() and conversation.over is None:
                 await self._send(connection, self._outbox.popleft())
                 sent += 1
                 if sent > _BURST:
                     await asyncio.sleep(_PACE)
             now = time.monotonic()
+            if asking:
+                conversation.asking(now, self._clock.now_ms())
             if now >= next_ping:
                 next_ping = now + every
                 ping = conversation.session.ping_frame()
@@ -147,7 +161,13 @@ class Socket:
         if conversation.over.reason != "planned":
             connection.transport.abort()  # whoever does not answer would not answer a goodbye either
 
+    def _exhausted(self) -> bool:
+        """The venue allows no more requests for now: what waits is sent in one of the next rounds."""
+        return self._requests is not None and self._requests.wait() > 0
+
     async def _send(self, connection: ClientConnection, frame: Frame) -> None:
+        if self._requests is not None:
+            self._requests.use()
         async with asyncio.timeout(self._limits.send):
             await connection.send(frame)
 

@@ -65,6 +65,7 @@ class VenueCollector:
         self._outage = Outage("venue", self._log)
         self._greeted = False
         self._budget = Budget(venue.connects, venue.connects_per.total_seconds())
+        self._requests = Budget(venue.requests, venue.requests_per.total_seconds()) if venue.requests else None
         self._table = InstrumentTable(
             venue,
             http,
@@ -194,6 +195,7 @@ class VenueCollector:
             intake=self._intake,
             meter=self._meters[feed.name],
             budget=self._budget,
+            requests=self._requests,
             listener=self,
             count=lambda reason: reconnects.labels(self.name, reason).inc(),
             clock=self._clock,

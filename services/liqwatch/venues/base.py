@@ -196,6 +196,8 @@ class Venue:
     lifetime: timedelta | None = None  # the venue ends sockets after this; ours are renewed ahead of it
     connects: int = 20  # connection attempts allowed per `connects_per`
     connects_per: timedelta = timedelta(minutes=5)
+    requests: int | None = None  # frames that may be sent per `requests_per`, over all sockets; None: no such limit
+    requests_per: timedelta = timedelta(minutes=1)
     enabled_by_default: bool = True
     doubts: str = ""
     history: History | None = None  # None: what was missed stays missing, and the gap visible

@@ -272,5 +272,6 @@ VENUE = Venue(
     control_limit=timedelta(seconds=60),
     connects=60,
     connects_per=timedelta(minutes=1),
+    requests=180,  # of 200 a minute
     doubts="The deployment on Robinhood Chain (quoted in USDG) is another venue, and is not covered.",
 )
