@@ -33,7 +33,7 @@ NOW_MS = recordings.NOW_MS
 HISTORIES = Path(__file__).parents[1] / "data" / "history"
 SPOILT: list[Any] = [
     "", "0", "-1", "1e400", "NaN", "Infinity", "-0.0", "٣", "1_0", ".5", "5.", "9" * 60, "1E-30", " 1", "\ud800",
-    "1e15", "0.0000000001", None, True, False, 0, -1, 1e308, 5e-324, 10**30, 2**63, -(2**63), {}, [], [[]], {"": None},
+    "1e15", "0.0000000001", float("inf"), float("nan"), None, True, False, 0, -1, 1e308, 5e-324, 10**30, 2**63, -(2**63), {}, [], [[]], {"": None},
 ]  # fmt: skip
 _NOT_STATE = (type, ModuleType, FunctionType, BuiltinFunctionType, CodeType)
 
@@ -93,7 +93,7 @@ class Target:
         """Instruments of objects that may be anything: usable ones, and sentences about the others."""
         built, errors = build_instruments(self.venue, objects, recordings.USD)
         assert all(isinstance(error, str) and error for error in errors)
-        assert all(sound(known) for known in built.values())
+        assert all(sound(known) for known in built.values()), built
 
     def read_history(self, url: str, body: bytes) -> HistoryPage | None:
         """What the history's reader makes of an answer; None for the error it may raise."""
