@@ -182,12 +182,19 @@ def event(one: Liquidation) -> Json:
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
+_INCIDENT = {
+    "incident_id", "rule", "scope", "side", "window", "severity", "opened_ms", "closed_ms", "peak_usd", "peak_at_ms",
+    "largest", "coverage",
+}  # fmt: skip
+_STEP = {"kind", "at_ms", "usd", "threshold", "headline", "text"}
+
+
 def incident(one: Incident) -> Json:
     """An incident with what was said, and what became of each delivery; not what the chats answered."""
-    record = one.model_dump(mode="json", exclude={"steps", "generation", "version"})
+    record = one.model_dump(mode="json", include=_INCIDENT)
     record["steps"] = [
         {
-            **step.model_dump(mode="json", exclude={"attempts", "evidence", "targets"}),
+            **step.model_dump(mode="json", include=_STEP),
             "deliveries": [{"target": target, "outcome": _outcome(step.attempts, target)} for target in step.targets],
         }
         for step in one.steps
@@ -229,7 +236,7 @@ def _amounts(long: int, short: int) -> Mapping[str, str]:
 
 
 def _fits(rule: RuleSettings, window: str, scope: str) -> bool:
-    if window_name(rule.window) != window:
+    if rule.kind != "level" or window_name(rule.window) != window:
         return False
     if rule.scope.startswith("each "):
         return scope.startswith(f"{rule.scope.removeprefix('each ')}=") and "," not in scope

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 
 from ..events import (
     Completeness,
@@ -20,7 +21,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _MARKS = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_MARKS}*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/,=-]+$")]
+_Absent = SkipJsonSchema[None]
 _LONGEST_SECONDS = 90 * 86_400
+
+
+def _whole(value: object) -> object:
+    """In JSON, 60.0 is a whole number too; a text is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Shape(BaseModel):
@@ -225,11 +232,11 @@ class Matcher(Shape):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    rule: Word | None = None
-    scope: Word | None = None
-    side: SideOrBoth | None = None
-    severity: Word | None = None
-    window: Word | None = None
+    rule: Word | _Absent = None
+    scope: Word | _Absent = None
+    side: SideOrBoth | _Absent = None
+    severity: Word | _Absent = None
+    window: Word | _Absent = None
 
 
 class NewSilence(Shape):
@@ -238,7 +245,7 @@ class NewSilence(Shape):
     matcher: Matcher
     reason: Line
     author: Line
-    duration_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SECONDS, strict=True)]
+    duration_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SECONDS, strict=True), BeforeValidator(_whole)]
 
 
 def new_silence(body: bytes) -> NewSilence:
