@@ -283,6 +283,28 @@ def notify_test(target: str, config: Path | None) -> None:
     sys.exit(0 if accepted else 1)
 
 
+@main.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@click.option(
+    "--wait",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(1, 600),
+    help="Seconds that a feed has to show that it delivers.",
+)
+def doctor(config: Path | None, as_json: bool, wait: float) -> None:
+    """Tries every venue, the log and the chats: what works, what does not, and why. Exit 0 only if all does."""
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    from . import doctor as examination
+    from .doctor import finding
+
+    found = run_loop(examination.examine(settings, wait))
+    click.echo(orjson.dumps(finding.as_objects(found)).decode() if as_json else finding.as_table(found))
+    sys.exit(0 if finding.all_well(found) else 1)
+
+
 @main.group()
 def topics() -> None:
     """The topics of the log."""

@@ -21,6 +21,14 @@ from websockets.exceptions import (
 _TURNED_AWAY = 30.0  # seconds; the least wait after an HTTP answer that says no
 _LONGEST_WAIT = 3600.0  # whatever Retry-After says
 _THROTTLES = frozenset({403, 418, 429})
+_CAUSES = {
+    403: "geo_block",
+    451: "geo_block",
+    404: "old_endpoint",
+    410: "old_endpoint",
+    418: "throttled",
+    429: "throttled",
+}
 _TOO_BIG, _NOT_UTF8 = 1009, 1007
 _WORDS = {
     errno.ECONNREFUSED: "connection refused",
@@ -34,11 +42,16 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`reason` is one of `metrics.RECONNECT_REASONS`; `wait` the least number of seconds to the next try."""
+    """`reason` is one of `metrics.RECONNECT_REASONS`; `wait` the least number of seconds to the next try.
+
+    `cause`: what a person would look at: dns, refused, tls, proxy, unreachable, geo_block, old_endpoint, throttled,
+    server_error, no_websocket, closed; empty where there is no such word.
+    """
 
     reason: str
     detail: str
     wait: float = 0.0
+    cause: str = ""
 
 
 def classify(error: BaseException) -> Failure:
@@ -50,28 +63,31 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, aiohttp.ClientResponseError):
         return turned_away(error.status, error.headers.get("Retry-After") if error.headers else None)
     if isinstance(error, ProxyError | aiohttp.ClientProxyConnectionError):
-        return Failure("unreachable", f"the proxy does not connect: {_first_line(error)}")
+        return Failure("unreachable", f"the proxy does not connect: {_first_line(error)}", cause="proxy")
     if isinstance(error, InvalidURI):
         return Failure("error", f"not a usable address: {_first_line(error)}", _TURNED_AWAY)
     if isinstance(error, InvalidMessage | EOFError):
-        return Failure("closed", "closed during the handshake")
+        return Failure("closed", "closed during the handshake", cause="closed")
     if isinstance(error, InvalidHandshake):
-        return Failure("refused", f"no websocket there: {_first_line(error)}", _TURNED_AWAY)
+        return Failure("refused", f"no websocket there: {_first_line(error)}", _TURNED_AWAY, "no_websocket")
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
-        return Failure("closed", "closed before the answer was complete")
+        return Failure("closed", "closed before the answer was complete", cause="closed")
     if isinstance(error, OSError | TimeoutError | asyncio.TimeoutError):
-        return Failure("unreachable", _unreachable(error))
+        cause, words = _unreachable(error)
+        return Failure("unreachable", words, cause=cause)
     return Failure("error", f"{type(error).__name__}: {_first_line(error)}")
 
 
 def turned_away(status: int, retry_after: str | None) -> Failure:
     """An HTTP answer that is not a yes."""
     wait = min(_LONGEST_WAIT, max(_TURNED_AWAY, _seconds(retry_after)))
+    cause = _CAUSES.get(status, "server_error" if status >= 500 else "")
     if status in _THROTTLES:
-        return Failure("throttled", f"turned away with HTTP {status} (too many requests, or not allowed here)", wait)
+        words = f"turned away with HTTP {status} (too many requests, or not allowed here)"
+        return Failure("throttled", words, wait, cause)
     if status == 451:
-        return Failure("refused", "turned away with HTTP 451 (not available from this place)", wait)
-    return Failure("refused", f"answered HTTP {status}", wait if status < 500 else _seconds(retry_after))
+        return Failure("refused", "turned away with HTTP 451 (not available from this place)", wait, cause)
+    return Failure("refused", f"answered HTTP {status}", wait if status < 500 else _seconds(retry_after), cause)
 
 
 def _closed(error: ConnectionClosed) -> Failure:
@@ -91,20 +107,24 @@ def _closed(error: ConnectionClosed) -> Failure:
     return Failure("closed", "cut off without a goodbye")
 
 
-def _unreachable(error: BaseException) -> str:
+def _unreachable(error: BaseException) -> tuple[str, str]:
+    """Cause and words."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {_first_line(error)}"
+        return "tls", f"certificate not accepted: {_first_line(error)}"
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(inner, socket.gaierror | aiohttp.ClientConnectorDNSError):
-        return "name not resolved"
+        return "dns", "name not resolved"
     if isinstance(inner, ssl.SSLError):
-        return f"TLS failed: {inner.reason or _first_line(inner)}"
-    if isinstance(inner, OSError) and inner.errno in _WORDS:
-        return _WORDS[inner.errno]
-    if isinstance(inner, TimeoutError):
-        return "no answer in time"
-    text = str(inner)  # several addresses tried at once give one error without a number
-    return next((words for number, words in _WORDS.items() if f"[Errno {number}]" in text), _first_line(inner))
+        return "tls", f"TLS failed: {inner.reason or _first_line(inner)}"
+    if isinstance(inner, TimeoutError) and not inner.errno:
+        return "unreachable", "no answer in time"
+    number = inner.errno if isinstance(inner, OSError) else None
+    if number not in _WORDS:  # several addresses tried at once give one error without a number
+        text = str(inner)
+        number = next((known for known in _WORDS if f"[Errno {known}]" in text), None)
+    if number is None:
+        return "unreachable", _first_line(inner)
+    return "refused" if number == errno.ECONNREFUSED else "unreachable", _WORDS[number]
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -22,6 +22,7 @@ class ListFailed(Exception):
         super().__init__(failure.detail)
         self.wait = failure.wait
         self.reason = failure.reason
+        self.cause = failure.cause
 
 
 async def fetch_list(
