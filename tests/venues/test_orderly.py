@@ -68,6 +68,23 @@ def test_an_amount_is_exact_though_json_has_it_as_a_number() -> None:
     assert ("0.3", Decimal("0.03")) == (event.quantity, Decimal(event.notional_usd))
 
 
+def test_mark_prices_that_were_overtaken_change_nothing() -> None:
+    made = opened(BTC=None)
+    told(made, marks(BTC=70000))
+    told(made, marks(BTC=69000) | {"ts": 1_794_999_999_999})
+
+    assert ["70000"] == [event.price for event in told(made, taken_over(1, "BTC", 2)).liquidations]
+
+
+@pytest.mark.parametrize("time", [None, "x", True, 1e30, 9 * 10**15, -1])
+def test_a_time_of_nonsense_costs_no_prices_and_no_liquidations(time: Any) -> None:
+    made = opened(BTC=None)
+    told(made, marks(BTC=69000) | {"ts": time})
+    told(made, marks(BTC=70000) | {"ts": NOW_MS})
+
+    assert ["70000"] == [event.price for event in told(made, taken_over(1, "BTC", 2)).liquidations]
+
+
 def test_what_is_older_than_the_prices_is_left_to_the_history() -> None:
     made = opened(BTC=70000)
     late = marks(BTC=80000) | {"ts": 1_795_000_061_000}
@@ -81,6 +98,18 @@ def test_what_is_older_than_the_prices_is_left_to_the_history() -> None:
         after.kind,
         list(after.liquidations),
     )
+
+
+def test_what_is_pushed_again_has_the_price_that_it_had() -> None:
+    made = opened(BTC=70000)
+
+    first = told(made, taken_over(1, "BTC", 2)).liquidations
+    told(made, marks(BTC=60000))
+    again = told(made, taken_over(1, "BTC", 2)).liquidations
+    other = told(made, taken_over(2, "BTC", 2)).liquidations
+
+    assert list(first) == list(again)
+    assert ["60000"] == [event.price for event in other]
 
 
 def test_a_number_pushed_twice_in_a_frame_counts_once() -> None:

@@ -43,6 +43,7 @@ DONE = "liquidated"  # `type`; what other words there are is not documented
 STAMP = Stamp("orderly", "mark", "order")
 REST = "https://api.orderly.org/v1/public"
 ROWS = 100  # of a page of the history
+REMEMBERED = 10_000  # events
 PRICED_MS = 60_000  # so long before the first mark prices that a socket heard, they still say what a position was worth
 # Public topics need no account, and the address none in particular: this one stands in the venue's own software.
 ACCOUNT = "OqdphuyCtYWxwzhxyLLjOWNdFP7sQt8RPWzmb5xY"
@@ -56,8 +57,9 @@ class OrderlySession:
     def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
         self._instruments = instruments
         self._asked = Asked()
-        self._marks: dict[str, Decimal] = {}  # of listed symbols only
+        self._marks: dict[str, tuple[int, Decimal]] = {}  # when it was pushed; of listed symbols only
         self._since_ms = 0  # when the first of them were pushed
+        self._told: dict[str, Decimal] = {}  # ids of the latest events, and their prices
 
     def opening_frames(self) -> Sequence[Frame]:
         for topic in (MARKS, TOPIC):
@@ -86,19 +88,19 @@ class OrderlySession:
             return rejected(f"not an object: {shown(message)}")
         topic, what = message.get("topic"), message.get("event")
         if topic == MARKS and what is None:
-            return self._learn(message.get("data"), message.get("ts"))
+            return self._learn(message.get("data"), message.get("ts"), received_ms)
         if topic == TOPIC and what is None:
             rows = list(_positions(message.get("data")))
             return read_rows(rows, lambda row: self._read(row, received_ms), "data", venue_ids=True)
         if what in ("ping", "pong"):
             return Received(FrameKind.HEARTBEAT, replies=('{"event":"pong"}',)) if what == "ping" else HEARTBEAT
         if what == "subscribe":
-            return self._told(message)
+            return self._granted(message)
         if topic is None and what is None:
             return rejected(f"neither a topic nor an event: {shown(message)}")
         return IGNORED
 
-    def _told(self, message: Row) -> Received:
+    def _granted(self, message: Row) -> Received:
         topic = str(message.get("id"))
         if message.get("success") is True:
             self._asked.grant(topic)
@@ -108,28 +110,38 @@ class OrderlySession:
             self._asked.refuse(topic)
         return Received(FrameKind.REFUSED, error=text)  # refused prices stay asked for: without them, nothing counts
 
-    def _learn(self, rows: object, pushed_ms: object) -> Received:
+    def _learn(self, rows: object, pushed: object, received_ms: int) -> Received:
         if not isinstance(rows, list):
             return rejected(f"data is not a list: {shown(rows)}")
-        if not self._since_ms and isinstance(pushed_ms, int):
-            self._since_ms = pushed_ms
+        pushed_ms = pushed if isinstance(pushed, int) and pushed < received_ms + PRICED_MS else received_ms
+        self._since_ms = self._since_ms or pushed_ms
         for row in rows:
             try:
-                symbol = known(self._instruments, row, "symbol").symbol if isinstance(row, dict) else None
-                if symbol is not None:
-                    self._marks[symbol] = positive(field(row, "price"), "price", Reason.BAD_PRICE)
+                if not isinstance(row, dict):
+                    continue
+                symbol = known(self._instruments, row, "symbol").symbol
+                price = positive(field(row, "price"), "price", Reason.BAD_PRICE)
             except RowError:  # not listed, or a price of nothing: the last good one stays
                 continue
+            if symbol not in self._marks or pushed_ms >= self._marks[symbol][0]:  # not overtaken by a later one
+                self._marks[symbol] = pushed_ms, price
         return CONTROL
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
         if field(row, "type") != DONE:
             return None
         instrument = known(self._instruments, row, "symbol")
-        price = self._marks.get(instrument.symbol, instrument.mark)
-        event = _event(instrument, row, price, received_ms)
+        _, mark = self._marks.get(instrument.symbol, (0, instrument.mark))
+        event = _event(instrument, row, self._told.get(_identity(row, instrument.symbol), mark), received_ms)
         # The whole list is pushed when it changes. What is older than our prices is left to the history, which has its.
-        return None if event is not None and event.event_time_ms < self._since_ms - PRICED_MS else event
+        if event is None or event.event_time_ms < self._since_ms - PRICED_MS:
+            return None
+        # What is pushed again is the same event, at the price that it had: told anew, it changes nothing.
+        if event.event_id not in self._told:
+            self._told[event.event_id] = Decimal(event.price)
+            if len(self._told) > REMEMBERED:
+                del self._told[next(iter(self._told))]
+        return event
 
 
 def _positions(liquidations: object) -> Iterator[object]:
@@ -149,16 +161,19 @@ def _event(instrument: Instrument, row: Row, price: Decimal | None, received_ms:
     position = number(field(row, "positionQty"), "positionQty", Reason.BAD_QUANTITY)
     if position == 0:
         return None
-    time_ms = moment(field(row, "timestamp"), "timestamp")
-    given = field(row, "liquidationId")
-    if not re.fullmatch(r"[0-9]{1,20}", str(given)):
-        raise RowError(Reason.MALFORMED, f"{symbol}: liquidationId is not a number: {shown(given)}", symbol)
+    time_ms, event_id = moment(field(row, "timestamp"), "timestamp"), _identity(row, symbol)
     if price is None:
         raise RowError(Reason.BAD_PRICE, f"{symbol}: no mark price is known yet", symbol)
     side = "long" if position > 0 else "short"
-    # A liquidation takes over each of an account's positions once, and may be pushed again.
-    event_id = f"orderly:{given}:{symbol}"
     return liquidation(STAMP, instrument, side, "", abs(position), price, time_ms, received_ms, event_id)
+
+
+def _identity(row: Row, symbol: str) -> str:
+    """The id of the event: a liquidation takes over each of an account's positions once."""
+    given = field(row, "liquidationId")
+    if not re.fullmatch(r"[0-9]{1,20}", str(given)):
+        raise RowError(Reason.MALFORMED, f"{symbol}: liquidationId is not a number: {shown(given)}", symbol)
+    return f"orderly:{given}:{symbol}"
 
 
 def _subscribe(topic: str) -> str:
