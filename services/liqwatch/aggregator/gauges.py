@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from ..events import SIDES
 from ..metrics import AggregatorMetrics
+from .coins import CoinGauges
 from .partition import Owned, Stage
 from .window import RollingTotals
 
@@ -17,6 +18,7 @@ class Gauges:
         self._window = window
         self._windows = windows
         self._metrics = metrics
+        self._coins = CoinGauges(window, windows, metrics)
         self._venues: dict[str, None] = {}
         self._lags: set[int] = set()  # partitions whose lag is shown
 
@@ -36,6 +38,7 @@ class Gauges:
                     self._metrics.window_usd.labels(name, side, venue).set(usd)
                     if venue == "all":
                         self._metrics.window_events.labels(name, side).set(sum(part.events for part in parts))
+        self._coins.show(live)
         self._metrics.owned.set(len(held))
         self._metrics.rebuilding.set(len(held) - len(live))
         for number in self._lags.difference(owned.number for owned in held):

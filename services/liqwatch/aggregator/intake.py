@@ -10,7 +10,7 @@ from ..clock import Clock
 from ..eventlog import NOTHING_ASSIGNED, Assignment, Log, LogUnavailable, Member, Record
 from ..metrics import AggregatorMetrics, ServiceMetrics
 from ..supervise import Backoff
-from ..wire import Liquidation, decode_liquidation
+from ..wire import decode_liquidation
 from . import bars
 from .partition import Owned, Stage
 from .predecessor import predecessors
@@ -98,7 +98,9 @@ class Intake:
             owned.offset = record.offset
             try:
                 event = decode_liquidation(record.value or b"")
-                added = _FUTURE if _ahead(event) else window.add(event, record.partition, record.value)
+                # Told by the event alone, so that a rebuild says the same.
+                ahead = event.event_time_ms - event.received_time_ms > FUTURE_MS
+                added = _FUTURE if ahead else window.add(event, record.partition, record.value)
             except (msgspec.DecodeError, ValueError):
                 unreadable += 1
                 continue
@@ -158,11 +160,6 @@ class Intake:
             owned.minutes = bars.without_written(owned.minutes, owned.beat)
             owned.stage = Stage.ANNOUNCING
             self._wake()
-
-
-def _ahead(event: Liquidation) -> bool:
-    # Told by the event alone, so that a rebuild says the same.
-    return event.event_time_ms - event.received_time_ms > FUTURE_MS
 
 
 _COUNTED, _LATE, _FUTURE = Added.COUNTED, Added.LATE, Added.FUTURE

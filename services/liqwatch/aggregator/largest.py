@@ -1,7 +1,7 @@
 """The largest record of a rolling window, exact when records expire or come late: a staircase of candidates. Pure.
 
-The steps are sorted by second, each beaten by the one before it. A record that is beaten by another of its own
-or a later second can never be the largest of a window that ends now or later: it is left out. The largest of any
+The steps are sorted by second, each beaten by the one before it. A record that is beaten by another that came later,
+or is of a later second, can never be the largest of a window that ends now or later: it is left out. The largest of any
 window is its first step. So all windows share one short list.
 """
 
@@ -18,8 +18,26 @@ def beats(one: Step, other: Step) -> bool:
     return one[1:3] < other[1:3]
 
 
-def climb_late(stairs: list[Step], step: Step) -> None:
-    """Takes in a record whose second may be earlier than others' that are in; `Journal.write` does it for the rest."""
+def climb(stairs: list[Step], steps: list[Step], in_order: bool) -> None:
+    """Takes in records; `in_order`: none is of an earlier second than one before it, or than one on the stairs."""
+    if not in_order:
+        for step in steps:
+            _climb_late(stairs, step)
+        return
+    best = steps[-1]
+    up = [best]
+    if len(steps) > 1:
+        for step in reversed(steps):
+            if step[1] < best[1] or (step[1] == best[1] and step[2] < best[2]):
+                best = step
+                up.append(step)
+        up.reverse()
+    while stairs and beats(best, stairs[-1]):
+        stairs.pop()
+    stairs += up
+
+
+def _climb_late(stairs: list[Step], step: Step) -> None:
     second = step[0]
     after = bisect_right(stairs, second, key=_second)
     if after < len(stairs) and beats(stairs[after], step):

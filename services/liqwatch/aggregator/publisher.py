@@ -85,7 +85,7 @@ class Publisher:
             if owned.stage is not Stage.ANNOUNCING:
                 continue
             if not owned.told:
-                self._see_changes()  # what came until now is in the rows below
+                self._see_changes(begins=True)
                 owned.told = True
                 scopes = self._window.scopes(owned.number)
                 every = dict.fromkeys((name, scope) for scope in scopes for name in self._windows)
@@ -122,9 +122,12 @@ class Publisher:
         await self._append(TOTALS, beats)
         self._gauges.show(self._intake.owned.values())
 
-    def _see_changes(self) -> None:
+    def _see_changes(self, begins: bool = False) -> None:
+        """`begins`: what has changed until now is written anyway."""
         self._window.advance(self._clock.now_ms())
         told = {number for number, owned in self._intake.owned.items() if owned.told}
+        if not told and not begins:
+            return
         changed = self._window.changed()
         for partition, scope in changed.events:
             if partition in told:

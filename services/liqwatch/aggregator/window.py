@@ -14,11 +14,14 @@ from typing import NamedTuple, TypeAlias
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
 from .largest import Step
-from .track import Journal, Sum, Track
+from .track import Sum, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
 _SHARDS = 15  # less one, of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
+# Events that a track notes before it takes them in: more are quicker, and keep more records in memory.
+_LEAF_NOTES = 6
+_VENUE_NOTES = 64
 _SWEEP_EVERY = 8  # events that expire, for each track that frees what has
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
@@ -60,8 +63,8 @@ class Leaf(Track):
 
     __slots__ = ("above", "base", "partition", "side", "venue")
 
-    def __init__(self, journal: Journal, partition: int, venue: str, base: str, side: str, above: Track) -> None:
-        super().__init__(journal, journal.of_coins)
+    def __init__(self, partition: int, venue: str, base: str, side: str, above: Track) -> None:
+        super().__init__()
         self.partition, self.venue, self.base, self.side = partition, venue, base, side
         self.above = above  # the venue's track: its events go there as well
 
@@ -92,7 +95,6 @@ class RollingTotals:
         # An id that is remembered for longer than the window is None here.
         self._buckets: dict[int, list[Leaf | bytes | None]] = {}
         self._held: dict[int, list[tuple[Leaf, Step, bool]]] = {}  # ahead of the clock
-        self._journal = Journal()
         self._remembered: dict[int, list[tuple[int, bytes]]] = {}  # partition, id
         self._ids: list[set[bytes]] = [set() for _ in range(_SHARDS + 1)]
         self._leaves: dict[tuple[int, str, str, str], Leaf] = {}
@@ -193,8 +195,6 @@ class RollingTotals:
         self._unswept = {leaf: None for leaf in self._unswept if leaf not in gone}
         for leaf in gone:
             del self._leaves[leaf.partition, leaf.venue, leaf.base, leaf.side]
-        for track in {*gone, *(leaf.above for leaf in gone)}:
-            self._journal.release(track)
         for partition in partitions:
             self._scopes.pop(partition, None)
 
@@ -260,7 +260,8 @@ class RollingTotals:
         bucket.append(leaf)
         bucket.append(None if lasting else step[2])
         self._touched.add(leaf)
-        self._journal.write(step, leaf, leaf.above)
+        leaf.note(step, _LEAF_NOTES)
+        leaf.above.note(step, _VENUE_NOTES)
 
     def _forget_ids(self, bucket: list[Leaf | bytes | None]) -> None:
         shards = self._ids
@@ -274,13 +275,9 @@ class RollingTotals:
             del self._unswept[leaf]
             for track in (leaf, leaf.above):
                 track.forget_until(self._second - self._keep)
-        self._journal.forget_until(self._second - self._keep)
 
     def _shard(self, event_id: bytes) -> set[bytes]:
         return self._ids[hash(event_id) & _SHARDS]
-
-    def _new_track(self) -> Track:
-        return Track(self._journal, self._journal.of_venues)
 
     def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
         # Interned: thousands of leaves share few names, which then stay in the processor's cache.
@@ -290,10 +287,10 @@ class RollingTotals:
         number = SIDES.index(side)
         scopes = self._scopes.setdefault(partition, {})
         if f"venue={venue}" not in scopes:
-            scopes[f"venue={venue}"] = ([self._new_track()], [self._new_track()])
+            scopes[f"venue={venue}"] = ([Track()], [Track()])
             for known, track in zip(scopes.setdefault("all", ([], [])), scopes[f"venue={venue}"], strict=True):
                 known.extend(track)
-        leaf = Leaf(self._journal, partition, venue, base, side, scopes[f"venue={venue}"][number][0])
+        leaf = Leaf(partition, venue, base, side, scopes[f"venue={venue}"][number][0])
         for name in (f"base={base}", f"venue={venue},base={base}"):
             scopes.setdefault(name, ([], []))[number].append(leaf)
         self._leaves[partition, venue, base, side] = leaf
