@@ -1,5 +1,7 @@
 """Wire text to `Liquidation`, per venue: ours against bare `orjson.loads`, cryptofeed and ccxt, same frames, same run.
 
+And ordinary trades, of which the trade feeds mostly consist: what one costs that is not a liquidation.
+
 `python -m benchmarks.decode` prints a table; with `--json` one object. Each contender is a process of its own; the
 newest cryptofeed and ccxt live in `.cache/bench-venv`, made at the first run. Contenders take short turns, so that a
 neighbour on the machine disturbs all alike; figures are medians.
@@ -10,10 +12,15 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from liqwatch.venues import names
+
+from . import decode_kinds, recorded_frames
 
 ROOT = Path(__file__).parents[1]
 WORKER = Path(__file__).with_name("decode_worker.py")
@@ -21,6 +28,7 @@ PEERS = ROOT / ".cache" / "bench-venv"
 RUNS = 7
 SLICES = 7  # of a run: contenders take turns after each, and the median of its slices is the run's figure
 SECONDS = 0.02  # of CPU, a slice
+LEAST_MILLION_TRADES = 1.0  # ordinary ones, a second and core
 LEAST = {"floor": 0.4, "cryptofeed": 2.5, "ccxt": 10.0}
 
 
@@ -49,8 +57,8 @@ class Contender:
 
 
 @contextmanager
-def started(python: str, name: str, seconds: float) -> Iterator[Contender]:
-    command = [python, str(WORKER), name, str(seconds)]
+def started(python: str, name: str, seconds: float, table: Path) -> Iterator[Contender]:
+    command = [python, str(WORKER), name, str(seconds), str(table)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -76,21 +84,42 @@ def peers_python() -> str | None:
     return str(python)
 
 
-def run(runs: int = RUNS, seconds: float = SECONDS) -> dict[str, Any]:
+def run(runs: int = RUNS, seconds: float = SECONDS, only: Collection[str] = ()) -> dict[str, Any]:
     """Microseconds of CPU per frame of each contender and kind, medians; ratios; what falls short of its target."""
     pythons = {"floor": sys.executable, "ours": sys.executable}
     peers = peers_python()
     if peers is not None:
         pythons |= {"cryptofeed": peers, "ccxt": peers}
+    wanted = set(only or names())
+    written = _of(wanted, decode_kinds.written())
+    recorded = recorded_frames.recorded(wanted - decode_kinds.WRITTEN)
+    ordinary = _of(wanted, decode_kinds.ordinary())
+    every = written | recorded | ordinary
     with ExitStack() as stack:
-        contenders = {name: stack.enter_context(started(python, name, seconds)) for name, python in pythons.items()}
+        table = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "frames.json"
+        table.write_text(json.dumps(every), encoding="utf-8")
+        contenders = {
+            name: stack.enter_context(started(python, name, seconds, table)) for name, python in pythons.items()
+        }
         versions = {package: v for c in contenders.values() for package, v in c.versions.items()}
         kinds = {}
-        for kind in contenders["ours"].reads:
+        for kind in every:
             able = {name: contender for name, contender in contenders.items() if kind in contender.reads}
             kinds[kind] = _row([_run(kind, able) for _ in range(runs)])
-    result: dict[str, Any] = {"runs": runs, "versions": versions, "frames": kinds, "short_of_target": _short(kinds)}
+    frames = {name: kinds[name] for name in written | recorded}
+    trades = {kind["venue"]: _trades(kinds[name], kind["trades"]) for name, kind in ordinary.items()}
+    result: dict[str, Any] = {
+        "runs": runs,
+        "versions": versions,
+        "frames": frames,
+        "ordinary_trades": trades,
+        "short_of_target": _short(frames, trades),
+    }
     return result | {"markdown": markdown(result)}
+
+
+def _of(venues: set[str], kinds: dict[str, decode_kinds.Kind]) -> dict[str, decode_kinds.Kind]:
+    return {name: kind for name, kind in kinds.items() if kind["venue"] in venues}
 
 
 def _run(kind: str, contenders: dict[str, Contender]) -> dict[str, float]:
@@ -108,13 +137,28 @@ def _row(rounds: list[dict[str, float]]) -> dict[str, float]:
     return row
 
 
-def _short(kinds: dict[str, dict[str, float]]) -> list[str]:
+def _trades(row: dict[str, float], trades: int) -> dict[str, float]:
+    """Of frames with so many trades each: what one costs."""
+    each = row["ours_us"] / trades
+    return {
+        "trades_a_frame": trades,
+        "ours_us": round(each, 3),
+        "million_a_second": round(1 / each, 2),
+        "floor_us": round(row["floor_us"] / trades, 3),
+        "of_floor": row["of_floor"],
+    }
+
+
+def _short(kinds: dict[str, dict[str, float]], trades: dict[str, dict[str, float]]) -> list[str]:
     short = []
     for kind, row in kinds.items():
         for name, least in LEAST.items():
             key = "of_floor" if name == "floor" else f"times_{name}"
             if key in row and row[key] < least:
                 short.append(f"{kind}: {row[key]} x {name}, wanted {least}")
+    for venue, row in trades.items():
+        if row["million_a_second"] < LEAST_MILLION_TRADES:
+            short.append(f"{venue}: {row['million_a_second']} million trades/s, wanted {LEAST_MILLION_TRADES}")
     return short
 
 
@@ -123,9 +167,10 @@ def markdown(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in sorted(result["versions"].items()))
     lines = [
         f"Wire text to Liquidation, CPU microseconds per frame, medians of {result['runs']} interleaved runs over 500 "
-        f"different frames each; {versions}. Empty: that library gives nothing for the frame.",
+        f"different frames each; {versions}. The floor is a bare `orjson.loads`, and of the binary Paradex a "
+        "`struct.unpack` of the trade. Empty: that library gives nothing for the frame.",
         "",
-        "| frame | ours | orjson.loads | share of it | cryptofeed | times | ccxt | times |",
+        "| frame | ours | floor | share of it | cryptofeed | times | ccxt | times |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for kind, row in result["frames"].items():
@@ -134,6 +179,18 @@ def markdown(result: dict[str, Any]) -> str:
             for key in ("ours_us", "floor_us", "of_floor", "cryptofeed_us", "times_cryptofeed", "ccxt_us", "times_ccxt")
         ]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Ordinary trades, of which nothing is counted: CPU microseconds per trade, and how many a core reads a second.",
+        "",
+        "| trade feed | trades a frame | ours | million a second | the floor | times the floor |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {venue} | {row['trades_a_frame']} | {row['ours_us']:.2f} | {row['million_a_second']:.2f} "
+        f"| {row['floor_us']:.2f} | {row['of_floor']:.1f} |"
+        for venue, row in result["ordinary_trades"].items()
+    ]
     short = result["short_of_target"]
     lines += ["", f"Short of its target: {'; '.join(short) if short else 'nothing'}."]
     return "\n".join(lines)
@@ -148,8 +205,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="One object instead of the table.")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="CPU seconds a slice.")
+    parser.add_argument("--only", help="Venues, separated by commas.")
     options = parser.parse_args()
-    result = run(options.runs, options.seconds)
+    result = run(options.runs, options.seconds, options.only.split(",") if options.only else ())
     print(json.dumps(result) if options.json else result["markdown"])
 
 

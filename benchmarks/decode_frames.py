@@ -1,6 +1,6 @@
-"""The frames of the decode benchmark: many different ones of each kind, in the venues' documented formats, seeded.
+"""Frames of the decode benchmark written by hand: many different ones of each kind, in the documented formats, seeded.
 
-Standard library only: contenders in other environments read this file too.
+They are of the venues with several forms of which each is worth measuring.
 """
 
 import json

@@ -1,7 +1,8 @@
-"""One contender of the decode benchmark, in the environment that has it: `decode_worker.py NAME SECONDS`.
+"""One contender of the decode benchmark, in the environment that has it: `decode_worker.py NAME SECONDS FILE`.
 
-Prints a JSON object: what it can read and which versions it runs on. Then, for every line on stdin, which names a kind
-of frame: the CPU seconds that one took. CPU time, because a shared machine's wall clock also measures the neighbours.
+FILE is the table of `decode_kinds.py`. Prints a JSON object: what it can read and which versions it runs on. Then, for
+every line on stdin, which names a kind of frame: the CPU seconds that one took. CPU time, because a shared machine's
+wall clock also measures the neighbours.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,64 +19,38 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from decode_frames import KINDS, texts
-
 NOW_MS = 1_795_000_500_000
-Once = Callable[[list[str]], float]  # CPU seconds for these frames
+Frame = str | bytes
+Once = Callable[[list[Frame]], float]  # CPU seconds for these frames
+KINDS: dict[str, dict[str, Any]] = {}  # read from the file
+FRAMES: dict[str, list[Frame]] = {}
 
 
 def floor() -> Iterator[tuple[str, Once]]:
-    """Bare `orjson.loads`."""
+    """Bare `orjson.loads`; of binary frames, the fields of Paradex's trade by `struct`."""
     import orjson
 
-    for name in KINDS:
-        yield name, timed(orjson.loads)
+    unpack = struct.Struct("<HHHHqqqBqqqB").unpack_from
+    for name, frames in FRAMES.items():
+        yield name, timed(unpack if isinstance(frames[0], bytes) else orjson.loads)
 
 
 def ours() -> Iterator[tuple[str, Once]]:
     """A session's `receive`: instruments, ids and validation included, as `normalize` calls it."""
-    from liqwatch.venues import discover
-    from liqwatch.venues.base import build_instruments
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from benchmarks.decode_kinds import session_of
 
-    objects: dict[str, dict[str, Any]] = {
-        "binance": {
-            "BTCUSDT": {"baseAsset": "BTC", "quoteAsset": "USDT"},
-            "BTCUSD_270326": {"baseAsset": "BTC", "quoteAsset": "USD", "contractSize": 100},
-        },
-        "bybit": {
-            "BTCUSDT": {"contractType": "LinearPerpetual", "baseCoin": "BTC", "quoteCoin": "USDT"},
-            "BTCUSD": {"contractType": "InversePerpetual", "baseCoin": "BTC", "quoteCoin": "USD"},
-        },
-        "okx": {
-            "BTC-USDT-SWAP": {
-                "ctVal": "0.01",
-                "ctMult": "1",
-                "ctValCcy": "BTC",
-                "ctType": "linear",
-                "settleCcy": "USDT",
-            },
-            "BTC-USD-SWAP": {"ctVal": "100", "ctMult": "1", "ctValCcy": "USD", "ctType": "inverse", "settleCcy": "BTC"},
-        },
-        "bitget": {"BTCUSDT": {"baseCoin": "BTC", "quoteCoin": "USDT"}},
-        "gate": {"BTC_USDT": {"type": "direct", "quanto_multiplier": "0.0001"}},
-        "htx": {"BTC-USDT": {"symbol": "BTC", "contract_size": 0.001}},
-    }
-    for name in KINDS:
-        venue = discover()[name.replace(",", "").split()[0]]
-        instruments, errors = build_instruments(venue, objects[venue.name], ("USD", "USDT"))
-        assert not errors
-        receive = venue.session(venue.feeds[0], instruments, []).receive
-        for text in texts(name):
-            assert receive(text, NOW_MS).liquidations, name
+    for name, kind in KINDS.items():
+        receive = session_of(kind)
+        if not kind["trades"]:
+            assert all(receive(frame, NOW_MS).liquidations for frame in FRAMES[name]), name
         yield name, timed(receive, NOW_MS)
 
 
 def cryptofeed() -> Iterator[tuple[str, Once]]:
     """cryptofeed's own message handlers, callbacks included."""
     from cryptofeed.defines import LIQUIDATIONS
-    from cryptofeed.exchanges import OKX, BinanceDelivery, BinanceFutures, Bybit
+    from cryptofeed.exchanges import OKX, BinanceDelivery, BinanceFutures, Bitmex, Bybit, Deribit
     from cryptofeed.symbols import Symbols
 
     class Connection:
@@ -93,18 +69,21 @@ def cryptofeed() -> Iterator[tuple[str, Once]]:
         "binance": (BinanceFutures, "BTCUSDT", "BTC-USDT-PERP", "wss://fstream.binance.com/stream"),
         "bybit": (Bybit, "BTCUSDT", "BTC-USDT-PERP", "wss://stream.bybit.com/v5/public/linear"),
         "okx": (OKX, "BTC-USDT-SWAP", "BTC-USDT-PERP", "wss://ws.okx.com:8443/ws/v5/public"),
+        "bitmex": (Bitmex, None, "BTC-USD-PERP", "wss://www.bitmex.com/realtime"),
+        "deribit": (Deribit, None, "BTC-USD-PERP", "wss://www.deribit.com/ws/api/v2"),
     }
     loop = asyncio.new_event_loop()
-    for name in KINDS:
+    for name, kind in KINDS.items():
         for prefix, (exchange, symbol, standard, address) in classes.items():
             if not name.startswith(prefix):
                 continue
-            Symbols.set(exchange.id, {standard: symbol}, {"instrument_type": {standard: "perpetual"}, "tick_size": {}})
+            about = {"instrument_type": {standard: "perpetual"}, "tick_size": {}, "is_quanto": {}}
+            Symbols.set(exchange.id, {standard: symbol or kind["symbol"]}, about)
             feed = exchange(symbols=[standard], channels=[LIQUIDATIONS], callbacks={LIQUIDATIONS: callback})
 
             connection = Connection(address)
 
-            async def run(frames: list[str], feed: Any = feed, connection: Any = connection) -> float:
+            async def run(frames: list[Frame], feed: Any = feed, connection: Any = connection) -> float:
                 handle = feed.message_handler
                 start = time.process_time()
                 for frame in frames:
@@ -113,7 +92,7 @@ def cryptofeed() -> Iterator[tuple[str, Once]]:
 
             heard.clear()
             try:
-                loop.run_until_complete(run(texts(name)[:3]))
+                loop.run_until_complete(run(FRAMES[name][:3]))
             except Exception:  # a frame that it cannot read
                 heard.clear()
             if len(heard) >= 3:
@@ -135,6 +114,7 @@ def ccxt() -> Iterator[tuple[str, Once]]:
         "bitget": (pro.bitget, "wss://ws.bitget.com/v2/ws/public", "BTCUSDT", True, 1),
         "gate": (pro.gate, "wss://fx-ws.gateio.ws/v4/ws/usdt", "BTC_USDT", True, 0.0001),
         "htx": (pro.htx, "wss://api.hbdm.com/linear-swap-notification", "BTC-USDT", True, 0.001),
+        "lighter": (pro.lighter, "wss://mainnet.zklighter.elliot.ai/stream", "1", True, 1),
     }
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -144,19 +124,21 @@ def ccxt() -> Iterator[tuple[str, Once]]:
         made.set_markets([_ccxt_market(*market)])
         return made, made.client(url)
 
-    async def run(handle: Callable[[str], None], frames: list[str]) -> float:
+    async def run(handle: Callable[[str], None], frames: list[Frame]) -> float:
         start = time.process_time()
         for frame in frames:
             handle(frame)
         return time.process_time() - start
 
     for name in KINDS:
-        prefix = next(prefix for prefix in setups if name.startswith(prefix))
+        prefix = next((prefix for prefix in setups if name.startswith(prefix)), None)
+        if prefix is None:
+            continue
         made, client = loop.run_until_complete(build(*setups[prefix]))
         made.liquidations = None
         handle = client.handle_text_or_binary_message
         try:
-            loop.run_until_complete(run(handle, texts(name)[:3]))
+            loop.run_until_complete(run(handle, FRAMES[name][:3]))
         except Exception:  # a frame that it cannot read
             made.liquidations = None
         if made.liquidations:
@@ -186,7 +168,7 @@ def _ccxt_market(name: str, linear: bool, size: float) -> dict[str, Any]:
 
 
 def timed(function: Callable[..., object], *more: object) -> Once:
-    def once(frames: list[str]) -> float:
+    def once(frames: list[Frame]) -> float:
         start = time.process_time()
         if more:
             (second,) = more
@@ -208,9 +190,12 @@ def main() -> None:
     contender: Callable[[], Iterator[tuple[str, Once]]] = {
         "floor": floor, "ours": ours, "cryptofeed": cryptofeed, "ccxt": ccxt,
     }[sys.argv[1]]  # fmt: skip
-    plan: dict[str, tuple[Once, list[str]]] = {}
+    KINDS.update(json.loads(Path(sys.argv[3]).read_text(encoding="utf-8")))
+    for name, kind in KINDS.items():
+        FRAMES[name] = [bytes.fromhex(one[4:]) if one.startswith("hex:") else one for one in kind["texts"]]
+    plan: dict[str, tuple[Once, list[Frame]]] = {}
     for name, once in contender():
-        frames = texts(name)
+        frames = FRAMES[name]
         once(frames)  # warm
         took = once(frames) / len(frames)
         plan[name] = once, list(islice(cycle(frames), max(len(frames), int(seconds / took))))
