@@ -161,7 +161,8 @@ def start(data: Path, port: int, controller_port: int, extra: list[str]) -> None
         raise SystemExit(f"something answers on {HOST}:{port} already; choose another --port")
     properties = write_files(data, port, controller_port, extra)
     cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    format_it = ["format", "--ignore-formatted", "--standalone", "--cluster-id", cluster, "--config"]
+    # As one word: an id may begin with a dash.
+    format_it = ["format", "--ignore-formatted", "--standalone", f"--cluster-id={cluster}", "--config"]
     if not (data / "log" / "meta.properties").exists():
         run = subprocess.run(
             command(data, "kafka.tools.StorageTool", *format_it, str(properties)),
