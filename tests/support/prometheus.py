@@ -19,6 +19,7 @@ from .program import free_port
 from .repository import ROOT
 
 CONFIGURATION = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+RULES = sorted(CONFIGURATION.parent.glob("*.rules.yml"))
 SCRAPE_SECONDS = 1  # in tests; the shipped interval is for months
 START_LIMIT = 60.0
 
@@ -85,7 +86,10 @@ async def prometheus(folder: Path, targets: Mapping[str, str]) -> AsyncIterator[
         CONFIGURATION.read_text(),
     )
     assert replaced == 1
+    configuration = re.sub(r"evaluation_interval: \S+", f"evaluation_interval: {SCRAPE_SECONDS}s", configuration)
     (folder / "prometheus.yml").write_text(configuration)
+    for rules in RULES:
+        shutil.copy(rules, folder)
     groups = (f'- targets: ["{address}"]\n  labels: {{job: {job}}}\n' for job, address in targets.items())
     (folder / "targets.yml").write_text("".join(groups))
     port = free_port()
