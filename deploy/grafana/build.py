@@ -41,7 +41,7 @@ def generate() -> dict[str, str]:
 
 def overview(defaults: Settings) -> dashboard.Dashboard:
     """Totals against the thresholds, feeds, pipeline, alerts."""
-    graphs = [_rule_graph(rule) for rule in defaults.rules if rule.scope == "all"]
+    graphs = [_rule_graph(rule) for rule in defaults.rules if rule.scope == "all" and rule.kind == "level"]
     totals = Row("Totals against the thresholds", (*graphs, *TOTALS))
     windows = [settings.window_name(span) for span in defaults.aggregator.windows]
     built = (

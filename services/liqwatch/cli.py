@@ -245,12 +245,17 @@ def replay(files: tuple[Path, ...], rules: Path | None, as_json: bool) -> None:
     from . import replay as player
 
     settings = settings_or_fail(rules, resolve_secrets=False) if rules is not None else None
-    windows = settings.aggregator.windows if settings is not None else None
     try:
-        result = player.run(files, settings.rules if settings is not None else (), windows)
+        timeline: list[str] = []
+        if settings is None:
+            result = player.run(files)
+        else:
+            result = player.run(
+                files, settings.rules, settings.aggregator.windows, majors=settings.coins.majors, timeline=timeline
+            )
     except OSError as error:
         fail(f"cannot read {error.filename}: {error.strerror}")
-    click.echo(orjson.dumps(result).decode() if as_json else player.human(result))
+    click.echo(orjson.dumps(result).decode() if as_json else player.human(result, timeline))
 
 
 @main.command("check-config")

@@ -5,7 +5,8 @@ import re
 import sys
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,8 +16,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from .aggregator.window import Added, RollingTotals
-from .alerter.rules import Memory, judge
-from .events import SIDES, PriceKind, Side, plain
+from .coins import MAJORS
+from .events import PriceKind, Side
+from .replaying import RulesOnThePast
 from .settings import AggregatorSettings, RuleSettings, window_name
 from .wire import Liquidation, micros, usd_text
 
@@ -83,108 +85,13 @@ def _see_peaks(window: RollingTotals, peaks: Sequence[_Peak], event: Liquidation
                     peak.usd, peak.at_ms = peak.most, clock
 
 
-class _Rules:
-    """The rules on the past: the same memory and the same judgement as the alerter's."""
-
-    def __init__(self, rules: Sequence[RuleSettings], window: RollingTotals) -> None:
-        self.rules = rules
-        self.window = window
-        self.alerts: list[dict[str, Any]] = []
-        self.memories: dict[tuple[int, str], Memory] = {}  # by rule and scope, where there is something to know
-        self._firsts = [int(rule.thresholds[0] * 1_000_000) for rule in rules]
-        self._windows = [window_name(rule.window) for rule in rules]
-        self._spans = [int(rule.window.total_seconds()) for rule in rules]
-        self._most: dict[tuple[int, str], int] = {}
-        self._second = 0
-        self._due: dict[tuple[int, str], int] = {}  # when the passing of time alone may make a rule speak
-        self._soonest = 0
-        self._exact: dict[tuple[int, str], int] = {}  # totals of this second of the clock: in it nothing expires
-
-    def pass_time(self, now_ms: int) -> None:
-        """Judges what waits for time to pass (holds, open incidents), once the clock has moved and before an event."""
-        second = now_ms // 1000
-        if second == self._second and now_ms < self._soonest:
-            return
-        if second != self._second:
-            self._second = second
-            self._exact.clear()
-        for key in list(self.memories):
-            self._judge(key, now_ms)
-        self._soonest = min((at for at in self._due.values() if at > now_ms), default=now_ms + 1000)
-
-    def look(self, event: Liquidation, amount: int, now_ms: int) -> None:
-        """Judges what `event` of so many micro-dollars has changed."""
-        second = event.event_time_ms // 1000
-        for number, rule in enumerate(self.rules):
-            scope = _scope_of(rule, event)
-            if scope is None or rule.side not in ("both", event.side):
-                continue
-            key = (number, scope)
-            if key in self._exact and second > self._second - self._spans[number]:
-                self._exact[key] += amount
-            # Without events a total only falls: what it was, and what came since, is the most it can be.
-            most = self._most.get(key, 0) + amount
-            if most >= self._firsts[number] or key in self.memories:
-                most = self._judge(key, now_ms)
-            self._most[key] = most
-
-    def _total(self, key: tuple[int, str]) -> int:
-        usd = self._exact.get(key)
-        if usd is None:
-            number, scope = key
-            rule = self.rules[number]
-            sides = SIDES if rule.side == "both" else (rule.side,)
-            usd = sum(self.window.usd(0, scope, side, self._windows[number]) for side in sides)
-            self._exact[key] = usd
-        return usd
-
-    def _judge(self, key: tuple[int, str], now_ms: int) -> int:
-        number, scope = key
-        rule = self.rules[number]
-        usd = self._total(key)
-        known = self.memories.get(key, _NOTHING_KNOWN)
-        verdict, memory = judge(rule, usd, known, now_ms)
-        if memory is not known:
-            self._due.pop(key, None)
-            self.memories.pop(key, None)
-            if memory != _NOTHING_KNOWN:
-                self.memories[key] = memory
-                self._due[key] = _due_ms(rule, memory, now_ms)
-                self._soonest = min(self._soonest, self._due[key])
-        if verdict is not None:
-            self.alerts.append(
-                {
-                    "rule": rule.name,
-                    "scope": scope,
-                    "kind": verdict.kind,
-                    "at_ms": now_ms,
-                    "usd": usd_text(verdict.usd),
-                    "threshold": plain(verdict.threshold),
-                }
-            )
-        return usd
-
-
-_NOTHING_KNOWN = Memory()
-_NEVER = 1 << 62
-
-
-def _due_ms(rule: RuleSettings, memory: Memory, now_ms: int) -> int:
-    """When the first hold or reminder ends."""
-    due = [
-        since + int(span.total_seconds() * 1000)
-        for since, span in (
-            (memory.above_since_ms, rule.hold),
-            (memory.below_since_ms, rule.clear_hold),
-            (memory.told_ms if memory.told is not None else None, rule.repeat),
-        )
-        if since is not None and span is not None
-    ]
-    return min((at for at in due if at > now_ms), default=_NEVER)
-
-
 def run(
-    paths: Iterable[Path], rules: Sequence[RuleSettings] = (), windows: Sequence[timedelta] | None = None
+    paths: Iterable[Path],
+    rules: Sequence[RuleSettings] = (),
+    windows: Sequence[timedelta] | None = None,
+    *,
+    majors: Collection[str] = MAJORS,
+    timeline: list[str] | None = None,
 ) -> dict[str, Any]:
     """Plays the files in the order given. A line that is no Liquidation is told on stderr and left out.
 
@@ -192,13 +99,13 @@ def run(
     is malformed; what else the contract asks for may be missing (see `_Short`).
 
     The clock is the largest event time so far: neither `received_time_ms` nor the wall clock is read. What expires
-    is judged when the clock moves, before the event that moved it is added.
+    is judged when the clock moves, before the event that moved it is added. `timeline` gets a line for each alert.
     Raises `OSError` for a file that cannot be read.
     """
     spans = sorted(windows or AggregatorSettings().windows)
     names = [window_name(span) for span in spans]
     window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
-    judged = _Rules(rules, window)
+    judged = RulesOnThePast(rules, window, majors)
     seconds = [int(span.total_seconds()) for span in spans]
     peaks = {side: [_Peak(*both) for both in zip(names, seconds, strict=True)] for side in ("long", "short")}
     events = duplicates = late = clock = 0
@@ -219,6 +126,8 @@ def run(
             late += 1
         else:
             duplicates += 1
+    if timeline is not None:
+        timeline += judged.timeline
     return {
         "events": events,
         "duplicates": duplicates,
@@ -251,16 +160,6 @@ def _largest(window: RollingTotals, name: str) -> dict[str, Any] | None:
         return None
     found.sort(key=lambda record: (-micros(record.notional_usd), record.event_id))
     return msgspec.structs.asdict(found[0])
-
-
-def _scope_of(rule: RuleSettings, event: Liquidation) -> str | None:
-    """The scope in which the rule looks at the event; None if it does not."""
-    if rule.scope == "each base":
-        return f"base={event.base}"
-    if rule.scope == "each venue":
-        return f"venue={event.venue}"
-    scopes = ("all", f"venue={event.venue}", f"base={event.base}", f"venue={event.venue},base={event.base}")
-    return rule.scope if rule.scope in scopes else None
 
 
 def _events(paths: Iterable[Path]) -> Iterator[tuple[Liquidation, bytes | None]]:
@@ -296,8 +195,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             raise OSError(5, f"not a whole gzip file ({error})", str(path)) from None
 
 
-def human(result: dict[str, Any]) -> str:
-    """The result for people."""
+def human(result: dict[str, Any], timeline: Sequence[str] = ()) -> str:
+    """The result for people: totals, then what would have been said when, and how many messages that is."""
     lines = [f"{result['events']:,} events, {result['duplicates']:,} repeated, {result['late']:,} too late"]
     for name, sides in result["windows"].items():
         for side, part in sides.items():
@@ -308,10 +207,13 @@ def human(result: dict[str, Any]) -> str:
         if record is not None:
             what = f"{record['venue']} {record['symbol']} {record['side']}"
             lines.append(f"{name:>4} largest ${Decimal(record['notional_usd']):,.2f} {what} ({record['event_id']})")
-    for alert in result["alerts"]:
-        what = f"{alert['rule']} [{alert['scope']}] {alert['kind'].replace('_', ' ')}"
-        step = f"${Decimal(alert['usd']):,.0f} (step ${Decimal(alert['threshold']):,.0f})"
-        lines.append(f"{_when(alert['at_ms'])} {what}: {step}")
+    lines += timeline
+    if result["alerts"]:
+        counts = Counter(alert["rule"] for alert in result["alerts"])
+        steps = Counter(alert["kind"] for alert in result["alerts"])
+        rules = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+        messages = "1 message" if len(result["alerts"]) == 1 else f"{len(result['alerts'])} messages"
+        lines.append(f"{messages} to each target: {rules}; {steps['fired'] - steps['cleared']} still open")
     return "\n".join(lines)
 
 

@@ -278,11 +278,90 @@ def test_a_hold_is_counted_on_the_clock_of_the_events(tmp_path: Path) -> None:
 def test_the_result_for_people_has_the_figures(tmp_path: Path) -> None:
     rows = [row("a", T0, "1234567.891"), row("b", T0, "5", side="short")]
     path = recorded(tmp_path / "few.jsonl", rows)
-    text = replay.human(replay.run([path], (rule("big", thresholds=(1_000_000,)),), SPANS))
+    timeline: list[str] = []
+    result = replay.run([path], (rule("big", thresholds=(1_000_000,)),), SPANS, timeline=timeline)
+    text = replay.human(result, timeline)
     for part in (
         "2 events",
         "$      1,234,567.89 in 1",
         "largest $1,234,567.89 okx",
-        "UTC big [all] fired: $1,234,568",
+        "UTC big [all] fired: At least $1.23M of positions liquidated in 1 minute, past $1M.",
+        "1 message to each target: big 1; 1 still open",
     ):
         assert part in text
+
+
+def kinds(rows: list[Row], tmp_path: Path, **settings: Any) -> list[tuple[str, str, int, str]]:
+    """What one rule says of the rows: scope, step, seconds after the start, threshold."""
+    one = RuleSettings.model_validate({"name": "r", "clear_hold": "0s"} | settings)
+    spans = [timedelta(minutes=5), timedelta(hours=1), timedelta(hours=24)]
+    alerts = replay.run([recorded(tmp_path / "kinds.jsonl", rows)], (one,), spans)["alerts"]
+    return [(a["scope"], a["kind"], (a["at_ms"] - T0) // 1000, a["threshold"]) for a in alerts]
+
+
+def test_a_share_is_judged_with_the_total(tmp_path: Path) -> None:
+    rows = [row("a", T0, "60", side="short"), row("b", T0, "50"), row("c", T0 + 1000, "500"), row("d", T0 + 2000, "1")]
+    assert [("all", "fired", 1, "40")] == kinds(rows, tmp_path, side="long", thresholds=["40"], share="85%")
+
+
+def test_single_orders_are_judged_by_themselves(tmp_path: Path) -> None:
+    rows = [row(str(n), T0 + n * 1000, usd) for n, usd in enumerate(("9", "9", "10", "12", "25"))]
+    rows.append(row("later", T0 + 400_000, "1"))
+    found = kinds(rows, tmp_path, kind="order", scope="each base in BTC", thresholds=["10", "25"])
+    assert [
+        ("base=BTC", "fired", 2, "10"),
+        ("base=BTC", "stepped_up", 4, "25"),
+        ("base=BTC", "cleared", 400, "9.0"),
+    ] == found
+
+
+def test_a_class_of_coins_is_one_total(tmp_path: Path) -> None:
+    bases = ("BTC", "SOL", "XRP", "PEPE")
+    rows = [row(base, T0 + n * 1000, "60", base=base) for n, base in enumerate(bases)]
+    assert [("class=majors", "fired", 2, "100")] == kinds(rows, tmp_path, scope="class=majors", thresholds=["100"])
+
+
+def steady(minutes: int, usd: str) -> list[Row]:
+    return [row(f"m{minute}", T0 + minute * 60_000, usd) for minute in range(minutes)]
+
+
+def test_a_surge_is_judged_against_the_minutes_before(tmp_path: Path) -> None:
+    rows = [*steady(300, "100"), row("x", T0 + 300 * 60_000, "20000")]
+    found = kinds(rows, tmp_path, kind="surge", times=["20"], floor="1000", window="5m")
+    assert [("all", "fired", 18_000, "20")] == found
+    assert [] == kinds(rows, tmp_path, kind="surge", times=["20"], floor="50000", window="5m")
+    assert [] == kinds([*steady(30, "100"), rows[-1]], tmp_path, kind="surge", times=["20"], floor="1000", window="5m")
+
+
+def test_a_record_is_judged_against_the_days_before(tmp_path: Path) -> None:
+    day = 86_400_000
+    rows = [
+        row("a", T0, "500"),
+        row("b", T0 + day, "200"),
+        row("c", T0 + 3 * day, "300"),
+        row("d", T0 + 4 * day, "600"),
+    ]
+    found = kinds(rows, tmp_path, kind="record", window="1h", days=[2], floor="100")
+    assert [("all", "fired", 259_200, "2"), ("all", "cleared", 345_600, "2"), ("all", "fired", 345_600, "2")] == found
+
+
+def test_a_cascade_is_judged_one_event_after_the_other(tmp_path: Path) -> None:
+    rows = []
+    for second in range(600):
+        price = 60_000 * (1 - 0.03 * second / 600)
+        fills = (("BTC", "83333", price), ("ETH", "1", price / 20))
+        for base, usd, paid in fills:
+            one = row(f"{base}{second}", T0 + second * 1000, usd, base=base)
+            rows.append(one | {"price": f"{paid:.4f}", "price_kind": "fill"})
+    rows.append(row("over", T0 + 3_000_000, "1"))
+    found = kinds(rows, tmp_path, kind="cascade", side="long")
+    assert ["fired", "stepped_up", "stepped_up", "stepped_up", "cleared"] == [kind for _, kind, _, _ in found]
+    assert [("1", True), ("2", True)] == [(step, 195 <= at <= 305) for _, _, at, step in found[:2]]
+    assert [] == kinds(rows, tmp_path, kind="cascade", side="short")
+
+
+def test_a_feed_cannot_be_judged_by_liquidations_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [] == kinds([row("a", T0, "1")], tmp_path, kind="feed", scope="each venue", condition="silent")
+    assert "rule r: not judged, liquidations do not say what was watched" in capsys.readouterr().err

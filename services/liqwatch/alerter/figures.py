@@ -28,7 +28,7 @@ class Figures:
     ) -> None:
         self.venues = venues
         self.majors = majors
-        self._began_ms: int | None = None
+        self.began_ms = 0  # when somebody began to look: what was before says nothing of feeds
         self._speed = speed
         self._totals = TotalsBook(TOTALS.partitions)
         self._coverage = CoverageBook(keep_ms=int(2 * keep.total_seconds() * 1000))
@@ -82,10 +82,8 @@ class Figures:
 
     def unwatched_ms(self, scope: str, now_ms: int) -> int:
         """How long nobody has watched; of several venues the shortest time. At the start it begins with the start."""
-        if self._began_ms is None:
-            self._began_ms = now_ms
         ends = [spans[-1][1] for venue in self._venues_of(scope) if (spans := self._coverage.watched(venue))]
-        return int(max(0, now_ms - max([self._began_ms, *ends])) / self._speed)
+        return int(max(0, now_ms - max([self.began_ms, *ends])) / self._speed)
 
     def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
         """Watched share of that time, or of what has passed since watching began; None if it never did."""

@@ -64,6 +64,10 @@ class History:
         if lately or self._records:
             self._minutes.add(minute, bar.partition, rows, lately)
 
+    def add(self, minute: int, rows: Iterable[Row]) -> None:
+        """A whole minute of one partition that has all."""
+        self._minutes.add(minute, 0, rows, lately=True)
+
     def settle(self, now_ms: int, behind: Collection[int] = ()) -> None:
         """Counts the minutes that are over. `behind`: partitions whose past is still being read."""
         until = (now_ms - _SETTLED_MS) // MINUTE_MS

@@ -18,7 +18,7 @@ log_ = structlog.get_logger("alerter")
 
 
 class PastReader:
-    """Follows only the topics that a rule asks for, anew with other rules. `on_change`: a cascade has moved."""
+    """Follows only the topics that a rule asks for, anew with other rules. `on_change`: other answers."""
 
     def __init__(
         self,
@@ -74,12 +74,19 @@ class PastReader:
         readings: list[Coroutine[None, None, None]] = []
         if history is not None:
             began_ms, needs_ms = now_ms(), history.needs * MINUTE_MS
+
+            def settle() -> None:
+                was_ready = history.ready
+                history.settle(now_ms(), () if bars.caught_up else bars.behind())
+                if history.ready and not was_ready:
+                    self._on_change()  # what could not be said until now
+
             bars = Reading(
                 log,
                 BARS,
                 lambda: since(began_ms - needs_ms),
                 lambda record: history.take(record.value or b"", began_ms),
-                lambda: history.settle(now_ms(), () if bars.caught_up else bars.behind()),
+                settle,
             )
             readings.append(bars.run())
         if tape is not None and history is not None:

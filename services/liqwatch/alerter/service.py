@@ -67,8 +67,9 @@ class AlerterService:
         self._service_metrics = service_metrics
         self._longest: timedelta = settings.aggregator.windows[-1]
         self._figures = Figures(self._longest, clock.speed, venues or {}, settings.coins.majors)
+        self._figures.began_ms = clock.now_ms()
         self._judging = Judging(settings.rules, settings.coins.majors)
-        self._past = PastReader(log, clock, settings.rules, settings.coins.majors, self._on_cascade)
+        self._past = PastReader(log, clock, settings.rules, settings.coins.majors, self._on_past)
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
         self._journal = Journal(
@@ -169,8 +170,9 @@ class AlerterService:
             self._judging.touch(window, scope)
         self._judge()
 
-    def _on_cascade(self) -> None:
-        self._judging.touch_timed(self._figures.known_venues())
+    def _on_past(self) -> None:
+        """A cascade has moved, or the past has been read: what it says was not known before."""
+        self._touch_all()
         self._judge()
 
     async def _every_second(self) -> None:

@@ -67,16 +67,23 @@ class Tape:
         self._ids.add(event_id)
         if len(self._ids) >= _IDS:
             self._old_ids, self._ids = self._ids, set()
-        at_ms = event.event_time_ms
-        if event.base in _INDEX and event.price_kind == "fill" and at_ms - self._told_ms > _FRESH_MS:
-            self._price(event.base, event.price, at_ms)
-        usd = micros(event.notional_usd)
+        if event.base in _INDEX and event.price_kind == "fill":
+            self.fill(event.base, event.price, event.event_time_ms)
+        self.count(event.side, micros(event.notional_usd), event.event_time_ms)
+
+    def fill(self, base: str, price: str, at_ms: int) -> None:
+        """BTC or ETH was traded at that price."""
+        if base in _INDEX and at_ms - self._told_ms > _FRESH_MS:
+            self._price(base, price, at_ms)
+
+    def count(self, side: str, usd: int, at_ms: int) -> None:
+        """A liquidation of so many micro-dollars."""
         if self.begun:
-            for cascade in self._by_side[event.side]:
+            for cascade in self._by_side[side]:
                 cascade.liquidation(at_ms, usd)
         else:
             step = self._steps.setdefault(at_ms // _STEP_MS, [0, 0, 0, 0])
-            place = 0 if event.side == "long" else 2
+            place = 0 if side == "long" else 2
             step[place] += usd
             step[place + 1] += 1
 

@@ -1,0 +1,278 @@
+"""The rules on the past: the same memory, figures and judgement as the alerter's, asked when an answer may change."""
+
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from .aggregator.window import RollingTotals
+from .alerter.cascade import Cascade
+from .alerter.figures import added
+from .alerter.history import MINUTE_MS, History
+from .alerter.measures import Measured, Measures
+from .alerter.minutes import Row
+from .alerter.rules import Memory, Verdict, judge
+from .alerter.stories import story
+from .alerter.tape import Tape
+from .alerter.text import Snapshot, compose, moment
+from .coins import coin_class
+from .events import LargestRecord, plain
+from .rulesettings import MICRO, RuleSettings
+from .totals import Sum
+from .wire import LargestRecord as WireLargest
+from .wire import Liquidation, usd_text
+
+_NOTHING_KNOWN = Memory()
+_NEVER = 1 << 62
+Key = tuple[int, str]  # rule, scope
+
+
+class Past:
+    """What the bars and the single liquidations say in a running alerter, from the events of the files."""
+
+    def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
+        rules = list(rules)
+        self._is_needed = any(rule.kind in ("surge", "record", "cascade") for rule in rules)
+        self._history = History(rules, majors)
+        self._history.ready = True
+        self.tape = Tape(rules)
+        self.tape.begun = True
+        self._minutes: dict[int, dict[tuple[str, str], list[int]]] = {}
+        self._settled = 0
+
+    @property
+    def history(self) -> History:
+        return self._history
+
+    def cascade(self, rule: str) -> Cascade | None:
+        """The detector of a rule."""
+        return self.tape.cascades.get(rule)
+
+    def stages(self) -> list[int]:
+        """Where the cascades stand."""
+        return [cascade.stage for cascade in self.tape.cascades.values()]
+
+    def pass_time(self, now_ms: int) -> None:
+        """The clock has moved to another second."""
+        if not self._is_needed:
+            return
+        self.tape.tick(now_ms)
+        if (minute := now_ms // MINUTE_MS) != self._settled:
+            self._settled = minute
+            for number in sorted(self._minutes):
+                if number < minute - 1:
+                    rows = self._minutes.pop(number).items()
+                    self._history.add(number, (Row(*where, *usd) for where, usd in rows))
+            self._history.settle(now_ms)
+
+    def take(self, event: Liquidation, amount: int) -> None:
+        """An event that was counted."""
+        if self._is_needed:
+            minute = self._minutes.setdefault(event.event_time_ms // MINUTE_MS, {})
+            usd = minute.setdefault((event.venue, event.base), [0, 0])
+            usd[event.side == "short"] += amount
+            if event.price_kind == "fill":
+                self.tape.fill(event.base, event.price, event.event_time_ms)
+            self.tape.count(event.side, amount, event.event_time_ms)
+
+
+class NoFeeds:
+    """A file of liquidations does not say what was watched."""
+
+    def unwatched_ms(self, scope: str, now_ms: int) -> int:
+        return 0
+
+    def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        return None
+
+
+class RulesOnThePast:
+    """Every verdict in `alerts`, and as a line for people in `timeline`."""
+
+    def __init__(self, rules: Sequence[RuleSettings], window: RollingTotals, majors: Collection[str]) -> None:
+        self.rules = rules
+        self.window = window
+        self.alerts: list[dict[str, Any]] = []
+        self.timeline: list[str] = []
+        self.memories: dict[Key, Memory] = {}  # where there is something to know
+        self._majors = majors
+        self._past = Past(rules, majors)
+        self._measures = Measures(self._sum, self._scopes, NoFeeds(), self._past)
+        self._stages = self._past.stages()
+        self._cascades = [number for number, rule in enumerate(rules) if rule.kind == "cascade"]
+        self._firsts = [_least(rule) for rule in rules]
+        self._is_plain = [rule.kind == "level" and rule.share is None for rule in rules]
+        self._spans = [rule.ladder.span_ms // 1000 for rule in rules]
+        self._most: dict[Key, int] = {}
+        self._second = 0
+        self._due: dict[Key, int] = {}  # when the passing of time alone may make a rule speak
+        self._soonest = 0
+        self._exact: dict[Key, int] = {}  # totals of this second of the clock: in it nothing expires
+        self._opened: dict[Key, tuple[int, int, int]] = {}  # when, peak, peak's time
+        for rule in rules:
+            if rule.kind == "feed":
+                print(f"rule {rule.name}: not judged, liquidations do not say what was watched", file=sys.stderr)
+
+    def pass_time(self, now_ms: int) -> None:
+        """Judges what waits for time to pass (holds, open incidents), once the clock has moved and before an event."""
+        second = now_ms // 1000
+        if second == self._second and now_ms < self._soonest:
+            return
+        if second != self._second:
+            self._second = second
+            self._exact.clear()
+            self._past.pass_time(now_ms)
+        for key in list(self.memories):
+            self._judge(key, now_ms)
+        self._soonest = min((at for at in self._due.values() if at > now_ms), default=now_ms + 1000)
+
+    def look(self, event: Liquidation, amount: int, now_ms: int) -> None:
+        """Judges what `event` of so many micro-dollars has changed."""
+        self._past.take(event, amount)
+        second = event.event_time_ms // 1000
+        for number, rule in enumerate(self.rules):
+            scope = scope_of(rule, event, self._majors)
+            if scope is None or rule.side not in ("both", event.side):
+                continue
+            key = (number, scope)
+            if key in self._exact and second > self._second - self._spans[number]:
+                self._exact[key] += amount
+            if rule.kind == "order":
+                if amount >= self._firsts[number] or key in self.memories:
+                    self._judge(key, now_ms)
+                continue
+            # Without events a total only falls: what it was, and what came since, is the most it can be.
+            most = self._most.get(key, 0) + amount
+            if most >= self._firsts[number] or key in self.memories:
+                most = self._judge(key, now_ms)
+            self._most[key] = most
+        if self._cascades and (stages := self._past.stages()) != self._stages:
+            self._stages = stages
+            for number in self._cascades:
+                self._judge((number, "all"), now_ms)
+
+    def _total(self, key: Key) -> int:
+        usd = self._exact.get(key)
+        if usd is None:
+            number, scope = key
+            rule = self.rules[number]
+            usd = self._exact[key] = self._sum(rule.ladder.window, scope, largest=False).side(rule.side)
+        return usd
+
+    def _judge(self, key: Key, now_ms: int) -> int:
+        """Returns the total, in micro-dollars."""
+        number, scope = key
+        rule = self.rules[number]
+        known = self.memories.get(key, _NOTHING_KNOWN)
+        measured: Measured | None
+        if self._is_plain[number]:
+            usd = self._total(key)
+            measured = Measured(usd, usd)
+        else:
+            measured = self._measures.take(rule, scope, known.told is not None, now_ms)
+            if measured is None:
+                return self._total(key)
+        verdict, memory = judge(rule, measured.value, known, now_ms)
+        if memory is not known:
+            self._due.pop(key, None)
+            self.memories.pop(key, None)
+            if memory != _NOTHING_KNOWN:
+                self.memories[key] = memory
+                self._due[key] = _due_ms(rule, memory, now_ms)
+                self._soonest = min(self._soonest, self._due[key])
+        if key in self._opened and measured.usd > self._opened[key][1]:
+            self._opened[key] = (self._opened[key][0], measured.usd, now_ms)
+        if verdict is not None:
+            self._tell(key, verdict, measured.usd, now_ms)
+        return measured.usd
+
+    def _tell(self, key: Key, verdict: Verdict, usd: int, now_ms: int) -> None:
+        number, scope = key
+        rule = self.rules[number]
+        self.alerts.append(
+            {
+                "rule": rule.name,
+                "scope": scope,
+                "kind": verdict.kind,
+                "at_ms": now_ms,
+                "usd": usd_text(usd),
+                "threshold": plain(verdict.threshold),
+            }
+        )
+        if verdict.kind == "fired":
+            self._opened[key] = (now_ms, usd, now_ms)
+        opened_ms, peak, peak_ms = self._opened.get(key, (now_ms, usd, now_ms))
+        total = self._sum(rule.ladder.window, scope)
+        largest = total.largest(rule.side)
+        snapshot = Snapshot(
+            verdict.kind, scope, rule.side, rule.ladder.window, now_ms, verdict.threshold, total.long, total.short,
+            total.long_count + total.short_count, largest=_largest(largest), opened_ms=opened_ms, peak=peak,
+            peak_at_ms=peak_ms,
+        )  # fmt: skip
+        headline = compose(snapshot, story(rule, snapshot, self._measures.facts(rule, scope, usd, now_ms))).headline
+        self.timeline.append(f"{moment(now_ms)} {rule.name} [{scope}] {verdict.kind.replace('_', ' ')}: {headline}")
+        if verdict.kind == "cleared":
+            self._opened.pop(key, None)
+
+    def _scopes(self, window: str, prefix: str) -> list[str]:
+        found = self.window.scopes(0)
+        return [scope for scope in found if scope.startswith(prefix) and "," not in scope]
+
+    def _sum(self, window: str, scope: str, *, largest: bool = True) -> Sum:
+        if scope.startswith("class="):
+            parts = (one for one in self._scopes(window, "base=") if coin_class(one[5:], self._majors) == scope[6:])
+            return added(self._sum(window, part, largest=largest) for part in parts)
+        if not largest:
+            long, short = (self.window.usd(0, scope, side, window) for side in ("long", "short"))
+            return Sum(long, short)
+        long_side, short_side = self.window.totals(0, scope, window)
+        return Sum(
+            long_side.usd, short_side.usd, long_side.events, short_side.events,
+            _record(long_side.largest), _record(short_side.largest),
+        )  # fmt: skip
+
+
+def scope_of(rule: RuleSettings, event: Liquidation, majors: Collection[str]) -> str | None:
+    """The scope in which the rule looks at the event; None if it does not."""
+    if rule.kind in ("cascade", "feed"):
+        return None
+    if rule.each:
+        if rule.each_in is not None and coin_class(event.base, majors) != rule.each_in:
+            return None
+        return f"base={event.base}" if rule.each == "base=" else f"venue={event.venue}"
+    if rule.scope.startswith("class="):
+        return rule.scope if coin_class(event.base, majors) == rule.scope[6:] else None
+    scopes = ("all", f"venue={event.venue}", f"base={event.base}", f"venue={event.venue},base={event.base}")
+    return rule.scope if rule.scope in scopes else None
+
+
+def _least(rule: RuleSettings) -> int:
+    """Under that many micro-dollars the rule says nothing of what was quiet before."""
+    return rule.ladder.first if rule.floor is None else int(rule.floor * MICRO)
+
+
+def _due_ms(rule: RuleSettings, memory: Memory, now_ms: int) -> int:
+    """When the first hold or reminder ends."""
+    ladder = rule.ladder
+    due = [
+        since + span
+        for since, span in (
+            (memory.above_since_ms, ladder.hold_ms),
+            (memory.below_since_ms, ladder.clear_hold_ms),
+            (memory.told_ms if memory.told is not None else None, ladder.repeat_ms),
+        )
+        if since is not None and span is not None
+    ]
+    return min((at for at in due if at > now_ms), default=_NEVER)
+
+
+def _record(event: Liquidation | None) -> WireLargest | None:
+    if event is None:
+        return None
+    return WireLargest(
+        event.event_id, event.venue, event.symbol, event.base, event.side, event.price, event.notional_usd,
+        event.event_time_ms, event.unit,
+    )  # fmt: skip
+
+
+def _largest(record: WireLargest | None) -> LargestRecord | None:
+    return None if record is None else LargestRecord.model_validate(record, from_attributes=True)
