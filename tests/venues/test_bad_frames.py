@@ -134,6 +134,18 @@ def test_the_quick_way_reads_as_the_careful_one(name: str, data: st.DataObject) 
     ]
 
 
+@settings(max_examples=300)
+@given(
+    anything.filter(lambda message: not any(word in json.dumps(message) for word in ("NaN", "Infinity"))), st.booleans()
+)
+def test_the_quick_parser_reads_as_the_careful_one(message: Any, ascii_only: bool) -> None:
+    text = json.dumps(message, ensure_ascii=ascii_only)
+    heard_by: list[Any] = []
+
+    explained(text, lambda whole: (heard_by.append(whole), Received(FrameKind.IGNORED))[1])
+    assert [json.loads(text, parse_float=Decimal)] == heard_by
+
+
 @pytest.mark.parametrize("name", recordings.NAMES)
 def test_a_huge_frame_is_rejected(name: str) -> None:
     received = heard(name, " " * LARGEST_FRAME + "{}")

@@ -72,7 +72,8 @@ def number(value: object, name: str, reason: Reason) -> Decimal:
         parsed = Decimal(value)
     else:
         raise RowError(Reason.MALFORMED, f"{name} is neither text nor a number: {shown(value)}")
-    if not parsed.is_finite() or not -LONGEST < parsed.adjusted() < LONGEST or len(plain(parsed)) > 2 * LONGEST:
+    absurd = not parsed.is_finite() or not -LONGEST < parsed.adjusted() < LONGEST
+    if absurd or (len(str(value)) > LONGEST // 2 and len(plain(parsed)) > 2 * LONGEST):
         raise RowError(reason, f"{name} is absurd: {shown(value)}")
     return parsed
 
