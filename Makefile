@@ -8,7 +8,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test fuzz check check-static fmt schemas dashboards lock bench kafka kafka-stop up down compose clean
+.PHONY: help setup run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop up down compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ dashboards: setup ## write the Grafana dashboards to deploy/grafana/dashboards/
 
 lock: setup ## resolve pyproject.toml into requirements/*.lock; ARGS=--upgrade takes newer versions
 	@requirements/lock.sh $(ARGS)
+
+picture: setup ## docs/page.png, the live page during a crash; needs a Chromium
+	@LIQWATCH_PICTURE=$(CURDIR)/docs/page.png $(BIN)/python -m pytest -q tests/acceptance/test_page.py -k picture
 
 bench: setup ## the published figures
 	@$(BIN)/python -m benchmarks $(ARGS)

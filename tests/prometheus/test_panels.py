@@ -64,7 +64,7 @@ async def programs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
             f"liqwatch-{name}": await stack.enter_async_context(
                 running([name, "--config", config], tmp_path, port=setup.ports[name])
             )
-            for name in (("collect", "aggregate", "alert") if broker else ("run",))
+            for name in (("collect", "aggregate", "alert", "web") if broker else ("run",))
         }
         for program in started.values():
             await program.ready()

@@ -14,8 +14,9 @@ from tests.support.repository import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "compose.yaml"
-OURS = {"topics", "collect", "aggregate", "alert"}
-PORTS = {"collect": "collect_port", "aggregate": "aggregate_port", "alert": "alert_port"}
+OURS = {"topics", "collect", "aggregate", "alert", "web"}
+PORTS = {"collect": "collect_port", "aggregate": "aggregate_port", "alert": "alert_port", "web": "web_port"}
+PUBLISHED = {"web": ["127.0.0.1:8080:8080"]}
 
 
 def read(path: Path) -> Any:
@@ -49,7 +50,7 @@ def test_our_containers_may_do_no_more_than_they_must(name: str) -> None:
     assert service["read_only"] is True
     assert service["stop_grace_period"] == "15s"
     assert service["tmpfs"] == ["/tmp"]
-    assert not service.get("ports")
+    assert PUBLISHED.get(name) == service.get("ports")
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -91,7 +92,8 @@ def test_a_service_is_looked_at_and_scraped_on_its_own_port(name: str, setting: 
 def test_on_one_machine_every_default_port_is_scraped() -> None:
     http = settings.HttpSettings()
     expected = [
-        f"127.0.0.1:{port}" for port in (http.run_port, http.collect_port, http.aggregate_port, http.alert_port)
+        f"127.0.0.1:{port}"
+        for port in (http.run_port, http.collect_port, http.aggregate_port, http.alert_port, http.web_port)
     ]
     assert expected == targets("targets.yml")
 
