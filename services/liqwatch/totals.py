@@ -1,9 +1,9 @@
 """Adding partitions up: the readers' side of the totals topic. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .events import PartitionEvidence
+from .events import Completeness, PartitionEvidence
 from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
 
 STALE_AFTER_MS = 5_000
@@ -124,6 +124,22 @@ class TotalsBook:
             largest_long = larger(largest_long, row.largest_long)
             largest_short = larger(largest_short, row.largest_short)
         return Sum(long, short, long_count, short_count, largest_long, largest_short)
+
+    def by_completeness(
+        self, window: str, scope: str, completeness: Mapping[str, Completeness]
+    ) -> dict[Completeness, tuple[int, int]]:
+        """How much of a sum comes from which kind of feed: micro-dollars long and short. `completeness` is that of
+        each venue; one that it does not name counts as unproven. Venue rows of a coin come with the next second."""
+        found: dict[Completeness, tuple[int, int]] = {}
+        only = next((part for part in scope.split(",") if part.startswith("venue=")), None)
+        for venue in [only] if only else self.scopes(window, "venue="):
+            of_venue = scope if only or scope == "all" else f"{venue},{scope}"
+            total = self.sum(window, venue if scope == "all" else of_venue)
+            if total.long or total.short:
+                kind = completeness.get(venue.removeprefix("venue="), "unproven")
+                long, short = found.get(kind, (0, 0))
+                found[kind] = long + total.long, short + total.short
+        return found
 
     def evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
         """What each partition contributed, with the last offset of `liquidations` it contains."""

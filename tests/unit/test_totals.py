@@ -5,6 +5,7 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from liqwatch.events import Completeness
 from liqwatch.totals import Sum, TotalsBook, larger
 from liqwatch.wire import Heartbeat, LargestRecord, Totals
 
@@ -118,3 +119,19 @@ def test_a_tombstone_takes_the_row_from_a_reader_that_missed_the_zero() -> None:
     assert known.bury(f"0,{window},all".encode()) is None
     with pytest.raises(ValueError, match="unpack"):
         known.bury(b"junk")
+
+
+def test_a_sum_is_split_by_the_kind_of_feed_it_comes_from() -> None:
+    made = book(
+        row(0, "10", scope="all"), row(1, "27", short_usd="5", scope="all"),
+        row(0, "10", scope="venue=bybit"), row(1, "20", scope="venue=okx"), row(1, "4", scope="venue=binance"),
+        row(1, "3", short_usd="5", scope="venue=new"), row(1, "20", scope="venue=okx,base=BTC"),
+        row(0, "7", scope="venue=bybit,base=BTC"),
+    )  # fmt: skip
+    kinds: dict[str, Completeness] = {"bybit": "all", "okx": "sampled", "binance": "sampled"}
+    usd = 1_000_000
+    whole = {"all": (10 * usd, 0), "sampled": (24 * usd, 0), "unproven": (3 * usd, 5 * usd)}
+    assert whole == made.by_completeness("24h", "all", kinds)
+    assert {"all": (7 * usd, 0), "sampled": (20 * usd, 0)} == made.by_completeness("24h", "base=BTC", kinds)
+    assert {"sampled": (20 * usd, 0)} == made.by_completeness("24h", "venue=okx", kinds)
+    assert {"sampled": (20 * usd, 0)} == made.by_completeness("24h", "venue=okx,base=BTC", kinds)
