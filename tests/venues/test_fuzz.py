@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from liqwatch import venues
-from liqwatch.venues.base import Frame
+from liqwatch.events import Reason
+from liqwatch.venues.base import BadRow, Frame, FrameKind, Received
 from tests.support.fuzzing import NOW_MS, SPOILT, Target, held, places, varied
 
 VENUES = venues.discover()
@@ -21,7 +23,7 @@ RECORDED = [name for name, target in TARGETS.items() if target.frames]
 HISTORIES = [name for name, venue in VENUES.items() if venue.history is not None]
 
 EXAMPLES = int(os.environ.get("LIQWATCH_FUZZ_EXAMPLES", "20"))  # `make fuzz` takes many more where it has to
-ROUND = 3000  # frames: a session may remember as many as two rounds of them, not one more
+ROUND = 1500  # frames: a session may remember as many as two rounds of them, not one more
 
 each_venue = pytest.mark.parametrize("name", list(VENUES))
 each_recorded = pytest.mark.parametrize("name", RECORDED)
@@ -173,3 +175,53 @@ def test_the_fuzzers_begin_with_frames_that_give_liquidations(name: str) -> None
     session = TARGETS[name].session()
 
     assert any(TARGETS[name].hear(session, frame).liquidations for frame in TARGETS[name].frames)
+
+
+class Leaking:
+    """A session that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: dict[int, list[Frame]] = {}
+
+    def receive(self, frame: Frame) -> None:
+        self.heard.setdefault(len(self.heard) % 7, []).append(str(frame))
+
+
+def test_a_session_that_keeps_frames_is_seen() -> None:
+    session: Any = Leaking()
+    before = held(session, {})
+
+    for number in range(100):
+        session.receive(f"frame {number}")
+
+    assert held(session, {}) - before >= 100
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Received(FrameKind.REJECTED),
+        Received(FrameKind.REFUSED, error=""),
+        Received(FrameKind.REJECTED, error="\ud800"),
+        Received(FrameKind.ACK, bad_rows=(BadRow(Reason.MALFORMED, "row 1"),)),
+        Received(FrameKind.ACK, replies=("",)),
+        "one of okx with an exponent",
+        "one of okx twice",
+        "one of okx by another venue",
+    ],
+)
+def test_an_answer_that_breaks_its_promises_is_seen(bad: Received | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = TARGETS["okx"]
+    good = next(one for frame in target.frames if (one := target.hear(target.session(), frame)).liquidations)
+    (event, *_) = good.liquidations
+    spoilt = {
+        "one of okx with an exponent": [replace(event, notional_usd="1E+3")],
+        "one of okx twice": [event, event],
+        "one of okx by another venue": [replace(event, venue="bybit")],
+    }
+    answer = bad if isinstance(bad, Received) else Received(FrameKind.DATA, spoilt[bad])
+    session = target.session()
+    monkeypatch.setattr(type(session), "receive", lambda self, frame, received_ms: answer)
+
+    with pytest.raises((AssertionError, ValueError)):
+        target.hear(session, "{}")
