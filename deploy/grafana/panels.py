@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["graph", "bars", "area", "number", "table", "states"]
+Kind = Literal["graph", "bars", "area", "number", "table", "states", "strip", "heatmap"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,26 @@ TOTALS = (
     ),
 )
 
+
+def _coins(side: str) -> Panel:
+    return Panel(
+        f"By coin: {side}s, $window",
+        f"The coins with most {side}s of the window; `other` is all the rest. With several aggregators each names the "
+        "largest of its partitions.",
+        "currencyUSD",
+        (
+            Query(
+                f"sum by (base) ({series('liqwatch_window_coin_notional_usd', window='$window', side=side)})",
+                "{{base}}",
+            ),
+        ),
+        "area",
+        12,
+    )
+
+
+COINS = Row("Coins", (_coins("long"), _coins("short")))
+
 FEEDS = Row(
     "Feeds",
     (
@@ -166,6 +186,23 @@ FEEDS = Row(
             "states",
             24,
             words=_STATE_WORDS,
+        ),
+        Panel(
+            "Watched",
+            "Share of each moment in which any collector had the whole venue. Green: all of it. What is not green is a "
+            "gap: totals over it are a floor, unless it was filled from the venue's own list.",
+            "percentunit",
+            (
+                Query(
+                    f"max by (venue) (avg_over_time({series('liqwatch_feed_connected', venue=VENUE)}"
+                    "[$__rate_interval]))",
+                    "{{venue}}",
+                ),
+            ),
+            "strip",
+            24,
+            steps=((0.01, WARN), (0.999, GOOD)),
+            most=1,
         ),
         Panel(
             "Since the last frame",
@@ -250,6 +287,43 @@ FEEDS = Row(
     ),
 )
 
+LATENCY = Row(
+    "How late, how much",
+    (
+        Panel(
+            "Venue to us, by venue",
+            "99th percentile from the venue's own time of the event to its arrival. Venues that batch are slower.",
+            "s",
+            (
+                Query(
+                    "histogram_quantile(0.99, sum by (le, venue) "
+                    f"({rate('liqwatch_event_latency_seconds_bucket', venue=VENUE)}))",
+                    "{{venue}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Venue to us, all together",
+            "How many events took how long, over time. A band that rises is a line that fills up.",
+            "s",
+            (
+                Query(
+                    f"sum by (le) (increase({series('liqwatch_event_latency_seconds_bucket', venue=VENUE)}"
+                    "[$__rate_interval]))",
+                    "{{le}}",
+                ),
+            ),
+            "heatmap",
+        ),
+        Panel(
+            "Received, by side",
+            "Liquidations a second from the venues chosen above, by the side of the position.",
+            "cps",
+            (Query(f"sum by (side) ({rate('liqwatch_events_total', venue=VENUE)})", "{{side}}"),),
+        ),
+    ),
+)
+
 NOT_COUNTED = Row(
     "Not counted",
     (
@@ -318,22 +392,22 @@ PIPELINE = Row(
             (Query(f"sum by (job) ({series('liqwatch_spool_bytes')})", "{{job}}"),),
         ),
         Panel(
-            "Venue to us, by venue",
-            "99th percentile from the venue's own time of the event to its arrival. Venues that batch are slower.",
-            "s",
-            (
-                Query(
-                    "histogram_quantile(0.99, sum by (le, venue) "
-                    f"({rate('liqwatch_event_latency_seconds_bucket', venue=VENUE)}))",
-                    "{{venue}}",
-                ),
-            ),
-        ),
-        Panel(
             "Frame to total",
             "From the arrival of a frame to the total that contains it.",
             "s",
             quantiles("liqwatch_pipeline_latency_seconds"),
+        ),
+        Panel(
+            "Frame to total, spread",
+            "How many events took how long, over time. Two bands: some of the work waits for something.",
+            "s",
+            (
+                Query(
+                    f"sum by (le) (increase({series('liqwatch_pipeline_latency_seconds_bucket')}[$__rate_interval]))",
+                    "{{le}}",
+                ),
+            ),
+            "heatmap",
         ),
         Panel(
             "Lateness of the event loop",
@@ -465,6 +539,17 @@ PAGE = Row(
 PROCESSES = Row(
     "Processes",
     (
+        Panel(
+            "Answering",
+            "1 while the process answers Prometheus. A process that has ended and one that stands still look the same.",
+            "short",
+            (Query(f"min by (job) ({series('up')})", "{{job}}"),),
+            "strip",
+            24,
+            4,
+            steps=((1, GOOD),),
+            words=((0, "no answer", BAD), (1, "up", GOOD)),
+        ),
         Panel(
             "Versions",
             "Which version each process runs, and whether its last reading of the settings succeeded.",

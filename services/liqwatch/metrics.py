@@ -186,6 +186,11 @@ class AggregatorMetrics:
             "liqwatch_window_notional_usd", "Rolling USD of the partitions this service owns; venue `all` is the sum.",
             ["window", "side", "venue"], registry=registry,
         )  # fmt: skip
+        self.coin_usd = Gauge(
+            "liqwatch_window_coin_notional_usd",
+            "Rolling USD of the partitions this service owns, of the largest coins; base `other` is the rest.",
+            ["window", "side", "base"], registry=registry,
+        )  # fmt: skip
         self.window_events = Gauge(
             "liqwatch_window_events", "Rolling number of records of the partitions owned.", ["window", "side"],
             registry=registry,
@@ -205,6 +210,7 @@ class AggregatorMetrics:
         for window in windows:
             for side in SIDES:
                 self.window_usd.labels(window, side, "all").set(0)
+                self.coin_usd.labels(window, side, "other").set(0)
                 self.window_events.labels(window, side).set(0)
 
 

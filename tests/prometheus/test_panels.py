@@ -1,4 +1,4 @@
-"""Every panel of the dashboard shows data: a real Prometheus scrapes the services while events come."""
+"""Every panel of the dashboards shows data: a real Prometheus scrapes the services while events come."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,7 @@ from tests.support.repository import ROOT
 
 pytestmark = [pytest.mark.prometheus, pytest.mark.timeout(240)]
 
+DASHBOARDS = ROOT / "deploy" / "grafana" / "dashboards"
 LIMIT = 120.0  # seconds until the last panel has data
 CHOSEN = {"$__rate_interval": "5s", "$job": ".+", "$instance": ".+", "$venue": ".+", "$window": "24h"}
 STEPS = ", ".join(f'"{millions}M"' for millions in range(1, 200))  # one is crossed every few seconds
@@ -32,11 +33,16 @@ thresholds = [{STEPS}]
 
 def panels() -> dict[str, list[str]]:
     """Title and expressions of every panel, with the variables filled in as a viewer would have them."""
-    document = json.loads((ROOT / "deploy" / "grafana" / "dashboards" / "liqwatch.json").read_text())
+    documents = [json.loads(path.read_text()) for path in sorted(DASHBOARDS.glob("*.json"))]
     return {
-        panel["title"]: [filled(target["expr"]) for target in panel["targets"]]
+        f"{document['title']}: {panel['title']}": [filled(target["expr"]) for target in panel["targets"]]
+        for document in documents
         for panel in document["panels"]
         if panel["type"] != "row"
+    } | {
+        f"{document['title']}, marks: {annotation['name']}": [filled(annotation["expr"])]
+        for document in documents
+        for annotation in document["annotations"]["list"]
     }
 
 

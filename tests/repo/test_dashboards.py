@@ -16,7 +16,25 @@ from tests.support.repository import ROOT
 
 FOLDER = ROOT / "deploy" / "grafana" / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
-METRIC = re.compile(r"\b(?:liqwatch|process)_[a-z_]+")
+METRIC = re.compile(r"\b(?:(?:liqwatch|process)_[a-z_]+|up(?=\{))")
+GROUPS = re.compile(r"\bby \(([^)]*)\)")
+AGGREGATED = re.compile(r"(?:sum|max|min|avg|time)\(|liqwatch_build_info")
+# A series for each value of these: closed sets, or the largest and `other`. Never a symbol, an address or a message.
+GROUPED_BY = {
+    "base",
+    "cause",
+    "destination",
+    "instance",
+    "job",
+    "kind",
+    "le",
+    "outcome",
+    "reason",
+    "rule",
+    "side",
+    "status",
+}
+GROUPED_BY |= {"venue", "window"}
 NOT_SHOWN = {"process_virtual_memory_bytes", "process_start_time_seconds", "process_open_fds", "process_max_fds"}
 
 
@@ -29,7 +47,7 @@ def known_metrics() -> set[str]:
     AlerterMetrics(registry, ["console"], ["longs-24h"])
     WebMetrics(registry)
     ProcessCollector(registry=registry)
-    return {sample.name for family in registry.collect() for sample in family.samples}
+    return {"up"} | {sample.name for family in registry.collect() for sample in family.samples}
 
 
 def panels(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -38,6 +56,10 @@ def panels(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def expressions(document: dict[str, Any]) -> list[str]:
     return [target["expr"] for panel in panels(document) for target in panel["targets"]]
+
+
+def variables(document: dict[str, Any]) -> set[str]:
+    return {variable["name"] for variable in document["templating"]["list"]}
 
 
 def mistakes(document: dict[str, Any]) -> Iterator[str]:
@@ -53,13 +75,17 @@ def mistakes(document: dict[str, Any]) -> Iterator[str]:
         for holder in (panel, *panel["targets"]):
             if holder.get("datasource", {}).get("uid") != "${datasource}":
                 yield f"{title}: its datasource cannot be chosen"
-        for target in panel["targets"]:
-            expression = target["expr"]
+        for expression in (target["expr"] for target in panel["targets"]):
             yield from (f"{title}: no metric is called {name}" for name in set(METRIC.findall(expression)) - known)
             if expression.count('job=~"$job",instance=~"$instance"') != len(METRIC.findall(expression)):
                 yield f"{title}: not narrowed to the chosen jobs and instances"
             if re.search(r"\[(?!\$__rate_interval)", expression):
                 yield f"{title}: a range that does not follow the zoom"
+            labels = {label for group in GROUPS.findall(expression) for label in re.split(r",\s*", group)}
+            if labels - GROUPED_BY or (" by " not in expression and not AGGREGATED.match(expression)):
+                yield f"{title}: nobody knows how many series"
+            if set(re.findall(r"\$([a-z]+)", expression)) - variables(document):
+                yield f"{title}: a variable that cannot be chosen"
     titles = [panel["title"] for panel in panels(document)]
     yield from (f"{title}: twice" for title in titles if titles.count(title) > 1)
 
@@ -90,6 +116,9 @@ def test_a_dashboard_has_no_field_that_grafana_does_not_know(path: Any) -> None:
         (lambda panel: panel["targets"][0].update(expr="sum(liqwatch_gone_total)"), "no metric is called"),
         (lambda panel: panel["targets"][0].update(expr="sum(liqwatch_log_up)"), "not narrowed"),
         (lambda panel: panel["targets"][0].update(expr="rate(up[5m])"), "does not follow"),
+        (lambda panel: panel["targets"][0].update(expr="sum by (symbol) (up)"), "how many series"),
+        (lambda panel: panel["targets"][0].update(expr="up{}"), "how many series"),
+        (lambda panel: panel["targets"][0].update(expr='sum(up{venue="$coin"})'), "cannot be chosen"),
     ],
 )
 def test_a_spoilt_panel_is_not_let_through(spoil: Any, found: str) -> None:
@@ -107,7 +136,7 @@ def test_every_metric_that_a_service_exposes_is_on_a_dashboard() -> None:
 
 
 def test_the_thresholds_of_the_default_rules_are_lines_in_their_graphs() -> None:
-    document = json.loads((FOLDER / "liqwatch.json").read_text())
+    document = json.loads((FOLDER / "market.json").read_text())
     steps = {
         p["title"]: [s["value"] for s in p["fieldConfig"]["defaults"]["thresholds"]["steps"]] for p in panels(document)
     }
@@ -116,9 +145,21 @@ def test_the_thresholds_of_the_default_rules_are_lines_in_their_graphs() -> None
         assert [None, float(rule.clear_level), *map(float, rule.thresholds)] == drawn
 
 
-def test_panels_do_not_overlap() -> None:
+def test_the_four_dashboards_lead_to_each_other_and_mark_incidents() -> None:
+    assert ["alerts.json", "feeds.json", "market.json", "pipeline.json"] == [path.name for path in FILES]
+    for document in (json.loads(path.read_text()) for path in FILES):
+        assert [["liqwatch"]] == [link["tags"] for link in document["links"]]
+        assert ["liqwatch"] == document["tags"]
+        assert ["Incidents"] == [annotation["name"] for annotation in document["annotations"]["list"]]
+        (annotation,) = document["annotations"]["list"]
+        assert annotation["datasource"]["uid"] == "${datasource}"
+        assert set(METRIC.findall(annotation["expr"])) <= known_metrics()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_panels_do_not_overlap(path: Any) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in json.loads((FOLDER / "liqwatch.json").read_text())["panels"]:
+    for panel in json.loads(path.read_text())["panels"]:
         place = panel["gridPos"]
         cells = {
             (x, y)
