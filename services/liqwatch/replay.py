@@ -7,7 +7,6 @@ import zlib
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,8 @@ import msgspec
 
 from .aggregator.window import Added, RollingTotals
 from .coins import MAJORS
-from .events import PriceKind, Side
+from .events import SIDES, PriceKind, Side
+from .peaks import Peaks
 from .replaying import RulesOnThePast
 from .settings import AggregatorSettings, RuleSettings, window_name
 from .wire import Liquidation, micros, usd_text
@@ -58,33 +58,6 @@ _decode = msgspec.json.Decoder(_Line).decode
 _decode_short = msgspec.json.Decoder(_Short).decode
 
 
-@dataclass(slots=True)
-class _Peak:
-    """The highest total of one side and window."""
-
-    name: str
-    span: int
-    usd: int = 0
-    at_ms: int | None = None
-    # What the total can be at most: without events it only falls. Within the second `exact` it is the total.
-    most: int = 0
-    exact: int = -1
-
-
-def _see_peaks(window: RollingTotals, peaks: Sequence[_Peak], event: Liquidation, amount: int, clock: int) -> None:
-    """Looks at the totals after an event of so many micro-dollars."""
-    second, now = event.event_time_ms // 1000, clock // 1000
-    for peak in peaks:
-        if second > now - peak.span:
-            peak.most += amount
-            if peak.most > peak.usd:
-                if peak.exact != now:
-                    peak.exact = now
-                    peak.most = window.usd(0, "all", event.side, peak.name)
-                if peak.most > peak.usd:
-                    peak.usd, peak.at_ms = peak.most, clock
-
-
 def run(
     paths: Iterable[Path],
     rules: Sequence[RuleSettings] = (),
@@ -106,8 +79,7 @@ def run(
     names = [window_name(span) for span in spans]
     window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
     judged = RulesOnThePast(rules, window, majors)
-    seconds = [int(span.total_seconds()) for span in spans]
-    peaks = {side: [_Peak(*both) for both in zip(names, seconds, strict=True)] for side in ("long", "short")}
+    peaks = {side: Peaks([int(span.total_seconds()) for span in spans]) for side in SIDES}
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
         events += 1
@@ -119,7 +91,7 @@ def run(
         added = window.add(event, 0, raw)
         if added is Added.COUNTED:
             amount = micros(event.notional_usd)
-            _see_peaks(window, peaks[event.side], event, amount, clock)
+            peaks[event.side].add(event.event_time_ms // 1000, amount, clock)
             if rules:
                 judged.look(event, amount, clock)
         elif added is Added.LATE:
@@ -138,16 +110,14 @@ def run(
     }
 
 
-def _sides(
-    window: RollingTotals, name: str, peaks: Mapping[str, Sequence[_Peak]], at: int
-) -> dict[str, dict[str, Any]]:
+def _sides(window: RollingTotals, name: str, peaks: Mapping[str, Peaks], at: int) -> dict[str, dict[str, Any]]:
     totals = window.totals(0, "all", name)
     return {
         side: {
             "usd": usd_text(part.usd),
             "count": part.events,
-            "peak_usd": usd_text(peaks[side][at].usd),
-            "peak_at_ms": peaks[side][at].at_ms,
+            "peak_usd": usd_text(peaks[side].windows[at].usd),
+            "peak_at_ms": peaks[side].windows[at].at_ms,
         }
         for side, part in (("long", totals.long), ("short", totals.short))
     }
