@@ -59,7 +59,7 @@ def _all(maker: Maker, phases: Iterable[Phase]) -> list[Order]:
 def _2025_09_22(seed: str, orders: int | None) -> _Made:
     """Total 1.70 billion, 1.615 of it longs; 1.07 (1.05) from 06:30 to 07:30; ETH and BTC heavy."""
     count = orders or 30_000
-    mix = Mix(_VENUES, _ALTS | {"ETH": 38, "BTC": 22}, 6e6)
+    mix = Mix(_VENUES, _ALTS | {"ETH": 27, "BTC": 15}, 6e6)
     maker = Maker(mix, seed)
     largest = maker.one(7 * HOUR_MS, ("okx", "BTC-USDT-SWAP"), LONG, 12.74e6, 0.97)
     phases = (

@@ -14,6 +14,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 SPREAD = 1.7  # of the logarithm of sizes: a few large orders carry most of the money
 SMALLEST_USD = 20.0
+ROOM = 5.0  # a place with a fifth of the largest share may have orders as large as any
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +82,22 @@ class Maker:
 
     def _order(self, phase: Phase, side: Side, usd: float) -> Order:
         at = self._random.random()
-        listing = self._listing()
+        listing = self._listing(usd)
         drift = phase.price_from + (phase.price_to - phase.price_from) * at
         price = drift * self._random.gauss(1.0, 0.002) * (0.997 if side == LONG else 1.003)
         at_ms = phase.from_ms + int(at * (phase.to_ms - phase.from_ms))
         return self.one(at_ms, listing.key, side, usd, price)
 
-    def _listing(self) -> Listing:
-        places = self._by_place[self._pick(self.mix.venues)]
-        coin = self._pick({coin: weight for coin, weight in self.mix.coins.items() if coin in places})
+    def _listing(self, usd: float) -> Listing:
+        places = self._by_place[self._pick(self.mix.venues, usd)]
+        coin = self._pick({coin: weight for coin, weight in self.mix.coins.items() if coin in places}, usd)
         first, *others = places[coin]
         if others and self._random.random() < self.mix.other_products:
             return self._random.choice(others)
         return first
 
-    def _pick(self, weights: Mapping[str, float]) -> str:
-        return self._random.choices(list(weights), list(weights.values()))[0]
+    def _pick(self, weights: Mapping[str, float], usd: float) -> str:
+        """One of those that are large enough for an order of this size."""
+        least = max(weights.values()) * usd / self.mix.largest_usd / ROOM
+        fits = {name: weight for name, weight in weights.items() if weight >= least}
+        return self._random.choices(list(fits), list(fits.values()))[0]
