@@ -476,6 +476,16 @@ ALERTS = Row(
             (Query(f"max({series('liqwatch_outbox_oldest_seconds')})", "oldest"),),
         ),
         Panel(
+            "Held back",
+            "Steps that nobody was told: silenced, part of a wider incident, or in quiet hours. What still lasts "
+            "afterwards is told then.",
+            "short",
+            (
+                Query(rise("liqwatch_steps_held_back_total", "cause"), "{{cause}}"),
+                Query(f"max({series('liqwatch_silences_active')})", "silences in force"),
+            ),
+        ),
+        Panel(
             "Incident records cut down",
             "Too large for the log: old attempts, reminders and evidence were left out. Look at the targets of the "
             "incident: a record grows by attempts.",

@@ -15,7 +15,7 @@ from .topics import TOPICS, Topic
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ASYNCAPI_FILE = "asyncapi.json"
-VERSION = "1.0.0"  # of the contracts: the middle number grows with each optional field added
+VERSION = "1.1.0"  # of the contracts: the middle number grows with each optional field added
 
 _Json = dict[str, Any]
 

@@ -34,6 +34,7 @@ def contradictions(table: Mapping[str, Any], known_venues: Sequence[str]) -> Ite
     for name, target in _table(table, "targets").items():
         yield from _too_short(target, f"targets.{name}", "timeout", "1s")
     yield from _rules(table, known_venues)
+    yield from _routes(table)
 
 
 def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[str]:
@@ -71,6 +72,22 @@ def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[st
                 yield f"{path}.held_back_by: no other rule is called {other!r}{did_you_mean(str(other), known_rules)}"
         yield from _scope(rule.get("scope"), f"{path}.scope", known_venues)
         yield from _too_short(rule, path, "repeat", "1m")
+
+
+def _routes(table: Mapping[str, Any]) -> Iterator[str]:
+    targets = table.get("targets", {"console": {}})
+    rules = [rule.get("name") for rule in _rows(table, "rules")]
+    for index, one in enumerate(_rows(table, "routes")):
+        for key, known, what in (("targets", targets, "target"), ("rules", rules, "rule")):
+            wanted = one.get(key)
+            for name in wanted if isinstance(wanted, list | tuple) and isinstance(known, Mapping | list) else ():
+                if isinstance(name, str) and name not in known:
+                    yield f"routes.{index}.{key}: no {what} is called {name!r}{did_you_mean(name, known)}"
+
+
+def _rows(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = table.get(key)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
 
 
 def _kind(rule: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -211,7 +211,7 @@ class Step(BaseModel):
     at_ms: Milliseconds
     usd: DecimalText
     threshold: DecimalText = Field(
-        description="The step, in the unit of the incident's `kind`: USD for `level` and `order`; times its normal for "
+        description="The step, in the unit of the incident's `rule_kind`: USD for `level` and `order`; times its normal for "
         "`surge`, days for `record`, the stage of a `cascade`, seconds or percent for `feed`."
     )
     value: DecimalText | None = Field(default=None, description="What was judged, in that unit, where it is not `usd`.")
@@ -230,8 +230,8 @@ class Incident(Message):
 
     incident_id: str
     rule: str
-    kind: Literal["level", "order", "surge", "record", "cascade", "feed"] = Field(
-        default="level", description="The kind of the rule: which figure was watched."
+    rule_kind: Literal["level", "order", "surge", "record", "cascade", "feed"] = Field(
+        default="level", description="Which figure the rule watches."
     )
     scope: str
     side: SideOrBoth

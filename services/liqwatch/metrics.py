@@ -249,6 +249,12 @@ class AlerterMetrics:
             "liqwatch_notification_latency_seconds", "Decision to delivery.", ["destination"], buckets=_LATENCY,
             registry=registry,
         )  # fmt: skip
+        self.silences = Gauge("liqwatch_silences_active", "Silences in force.", registry=registry)
+        self.held_back = Counter(
+            "liqwatch_steps_held_back_total", "Steps that nobody was told, by cause.", ["cause"], registry=registry
+        )
+        for cause in ("silence", "inhibition", "quiet hours"):
+            self.held_back.labels(cause)
         self.records_cut = Counter(
             "liqwatch_incident_records_cut_total", "Records of incidents too large for the log: old parts left out.",
             registry=registry,

@@ -21,6 +21,7 @@ from pydantic import (
 
 from .coins import CoinSettings
 from .crosschecks import contradictions
+from .routes import RouteSettings
 from .rulesettings import RuleSettings
 from .section import Duration, Section
 from .spelling import did_you_mean, parse_duration, parse_money, window_name
@@ -199,6 +200,7 @@ class Settings(Section):
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     targets: dict[str, TargetSettings] = Field(default_factory=lambda: {"console": TargetSettings(kind="console")})
     coins: CoinSettings = CoinSettings()
+    routes: tuple[RouteSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
 
 
@@ -226,7 +228,7 @@ def _with_environment(table: Mapping[str, Any], environment: Mapping[str, str]) 
         path = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
         if path == ["config"]:
             continue
-        if path[0] not in Settings.model_fields or path[0] == "rules" or len(path) < 2:
+        if path[0] not in Settings.model_fields or path[0] in ("rules", "routes") or len(path) < 2:
             mistakes.append(f"{name} in the environment: no such setting{did_you_mean(path[0], Settings.model_fields)}")
             continue
         place = merged
@@ -281,8 +283,10 @@ def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
             continue
         if not isinstance(model, type) or not issubclass(model, BaseModel):
             return None
-        if part in ("venues", "targets", "rules"):
-            model = {"venues": VenueSettings, "targets": TargetSettings, "rules": RuleSettings}[part]
+        if part in ("venues", "targets", "rules", "routes"):
+            model = {
+                "venues": VenueSettings, "targets": TargetSettings, "rules": RuleSettings, "routes": RouteSettings
+            }[part]  # fmt: skip
         elif part in model.model_fields:
             model = model.model_fields[part].annotation
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None

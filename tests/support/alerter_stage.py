@@ -16,6 +16,7 @@ from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
 from liqwatch.events import Coverage, Incident
 from liqwatch.metrics import AlerterMetrics, ServiceMetrics
+from liqwatch.routes import RouteSettings
 from liqwatch.settings import RuleSettings, Settings, TargetSettings
 from liqwatch.topics import ALERTS, COVERAGE, TOTALS
 from liqwatch.wire import Heartbeat, LargestRecord, Totals, encode
@@ -48,7 +49,7 @@ class Playing:
         """No clean end: every task of it is cancelled where it stands."""
         self.task.cancel()
         for task in asyncio.all_tasks():
-            if task.get_name().startswith(("target ", "journal ", "totals", "coverage", "past", "tick")):
+            if task.get_name().startswith(("target ", "journal ", "totals", "coverage", "past", "silences", "tick")):
                 task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
@@ -66,6 +67,7 @@ class Stage:
     emitted: list[str] = field(default_factory=list)
     beating: set[int] = field(default_factory=lambda: set(range(TOTALS.partitions)))
     venues: dict[str, str] = field(default_factory=dict)
+    routes: list[dict[str, Any]] = field(default_factory=list)
     playing: list[Playing] = field(default_factory=list)
     _generation: int = 1
     _beats: "asyncio.Task[None] | None" = None
@@ -93,6 +95,7 @@ class Stage:
     def settings(self, rules: list[dict[str, Any]] | None = None) -> Settings:
         return Settings(
             targets=dict(self.targets) or {"console": TargetSettings(kind="console")},
+            routes=tuple(RouteSettings.model_validate(route) for route in self.routes),
             rules=tuple(RuleSettings.model_validate(rule) for rule in (self.rules if rules is None else rules)),
         )
 

@@ -53,16 +53,17 @@ def tell(
     *,
     generation: int,
     targets: tuple[str, ...],
+    held_back: str | None = None,
 ) -> Incident:
     """The incident with the verdict added as its newest step; a new incident for `fired`."""
     largest = _largest(view.total.largest(rule.side))
     if incident is None:
         opened_ms = view.now_ms
-        step = _step(rule, scope, verdict, view, targets, opened_ms, (verdict.usd, opened_ms), opened_ms)
+        step = _step(rule, scope, verdict, view, targets, opened_ms, (verdict.usd, opened_ms), opened_ms, held_back)
         return Incident(
             incident_id=f"{rule.name}:{scope}:{opened_ms}",
             rule=rule.name,
-            kind=rule.kind,
+            rule_kind=rule.kind,
             scope=scope,
             side=rule.side,
             window=window_name(rule.window),
@@ -78,7 +79,7 @@ def tell(
     at_ms = max(view.now_ms, incident.steps[-1].at_ms + 1)  # a step is known by its time
     incident = with_peak(incident, verdict.usd, view.now_ms)
     peak = (micros(incident.peak_usd), incident.peak_at_ms)
-    step = _step(rule, scope, verdict, view, targets, at_ms, peak, incident.opened_ms)
+    step = _step(rule, scope, verdict, view, targets, at_ms, peak, incident.opened_ms, held_back)
     return incident.model_copy(
         update={
             "generation": generation,
@@ -226,6 +227,7 @@ def _step(
     at_ms: int,
     peak: tuple[int, int],
     opened_ms: int,
+    held_back: str | None,
 ) -> Step:
     snapshot = Snapshot(
         kind=verdict.kind,
@@ -258,6 +260,7 @@ def _step(
         text=telling.text,
         evidence=view.evidence,
         targets=targets,
+        held_back=held_back,
     )
 
 

@@ -93,9 +93,14 @@ class Judging:
     def due(self) -> Iterator[tuple[RuleSettings, str]]:
         """Every pair to be asked, once."""
         due, self._due = self._due, {}
+        later = []
         for name, scope in due:
             if name in self.rules:
-                yield self.rules[name], scope
+                if self.rules[name].held_back_by:
+                    later.append((self.rules[name], scope))  # what holds it back may open now
+                else:
+                    yield self.rules[name], scope
+        yield from later
 
     def ask(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> Verdict | None:
         """What the rule says; it remembers that it was asked."""
@@ -165,7 +170,7 @@ def why_orphaned(incident: Incident, rules: Mapping[str, RuleSettings], majors: 
         )
     else:
         fits = incident.scope == rule.scope
-    same = (incident.kind, incident.side, incident.window) == (rule.kind, rule.side, rule.ladder.window)
+    same = (incident.rule_kind, incident.side, incident.window) == (rule.kind, rule.side, rule.ladder.window)
     if not fits or not same:
         return f"the rule {incident.rule} watches another total now"
     return None

@@ -27,6 +27,7 @@ class Reading:
     start: Callable[[], Start]
     take: Callable[[Record], None]
     then: Callable[[], None]
+    tombstones: bool = False  # `take` gets them too
     caught_up: bool = False
     unreadable: int = 0
     _ends: Mapping[int, int] = field(default_factory=dict)
@@ -73,7 +74,7 @@ class Reading:
         return list(await self._reader.fetch(_FETCH_SECONDS))
 
     def _take(self, record: Record) -> None:
-        if record.value is None:
+        if record.value is None and not self.tombstones:
             return
         try:
             self.take(record)

@@ -15,19 +15,22 @@ from ..eventlog import EARLIEST, Log, Start, since
 from ..events import Incident
 from ..metrics import AlerterMetrics, ServiceMetrics
 from ..settings import RuleSettings, Settings
-from ..topics import COVERAGE, TOTALS, Topic
+from ..topics import COVERAGE, SILENCES, TOTALS, Topic
 from .figures import Figures
 from .following import Following
-from .incidents import close_unannounced, tell, with_peak, with_unknowns
+from .incidents import close_unannounced, memory, tell, with_peak, with_unknowns
 from .journal import Journal
 from .judging import Judging, why_orphaned
 from .measures import Measures
+from .muting import Muted, Muting, is_muted, told_targets
 from .notifiers import discover
 from .notifiers.base import NotifierKind
 from .outbox import Outbox
 from .past import PastReader
+from .reading import Reading
 from .rules import Verdict
 from .sending import Sender
+from .silences import SilenceBook
 from .turns import Turn
 
 _PEAKS_EVERY = 10  # ticks: a peak between two steps is written this often
@@ -72,6 +75,12 @@ class AlerterService:
         self._past = PastReader(log, clock, settings.rules, settings.coins.majors, self._on_past)
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
+        self._silences = SilenceBook()
+        self._muting = Muting(self._silences, settings.routes, lambda: self._open)
+        self._silence_reading = Reading(
+            log, SILENCES, lambda: EARLIEST, lambda record: self._silences.take(record.key, record.value), lambda: None,
+            tombstones=True,
+        )  # fmt: skip
         self._journal = Journal(
             log,
             clock,
@@ -97,6 +106,7 @@ class AlerterService:
                 ("journal writer", self._journal.write()),
                 ("totals", self._follow_totals()),
                 ("coverage", self._following(COVERAGE, self._coverage_start, self._figures.take_coverage)),
+                ("silences", self._silence_reading.run()),
                 ("past", self._past.run()),
                 ("tick", self._every_second()),
             )
@@ -129,6 +139,7 @@ class AlerterService:
         self._figures.majors = settings.coins.majors
         self._judging.use(settings.rules, settings.coins.majors)
         self._past.use(settings.rules, settings.coins.majors)
+        self._muting.routes = settings.routes
         self._outbox.use(settings.targets)
         if self._journal.acting:
             self._close_orphans()
@@ -183,13 +194,16 @@ class AlerterService:
             now_ms = self._clock.now_ms()
             self._service_metrics.log_up.set(self._journal.reachable)
             self._show_staleness(bool(self._figures.stale(now_ms)))
+            self._metrics.silences.set(self._silences.active(now_ms))
             if ticks % 60 == 0:
                 self._figures.forget(now_ms)
+                self._silences.forget(now_ms)
             if not self._journal.acting:
                 continue
             self._judging.touch_remembered()
             self._judging.touch_timed(self._figures.known_venues())
             self._judge()
+            self._unmute(now_ms)
             if ticks % _PEAKS_EVERY == 0:
                 self._write_peaks()
             self._outbox.offer_all()
@@ -198,7 +212,7 @@ class AlerterService:
 
     def _judge(self) -> None:
         now_ms = self._clock.now_ms()
-        if not self._journal.acting:
+        if not self._journal.acting or not self._silence_reading.caught_up:
             return
         if self._figures.stale(now_ms):
             self._unseen = True
@@ -220,10 +234,16 @@ class AlerterService:
                 self._tell(rule, scope, incident, verdict if value == usd else _in_usd(rule, verdict, usd), now_ms)
 
     def _tell(self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int) -> None:
-        targets = self._outbox.enabled(rule.targets)
+        targets, muted = self._listeners(rule, scope, incident, verdict, now_ms)
+        if muted is not None and verdict.kind == "reminded":
+            return  # nobody misses it
         facts = self._measures.facts(rule, scope, verdict.usd, now_ms)
         view = replace(self._figures.view(rule, scope, now_ms), facts=facts)
-        told = tell(rule, scope, incident, verdict, view, generation=self._journal.generation, targets=targets)
+        held_back = None if muted is None else muted.words
+        told = tell(
+            rule, scope, incident, verdict, view,
+            generation=self._journal.generation, targets=targets, held_back=held_back,
+        )  # fmt: skip
         self._journal.put(told)
         self._peaks.discard(told.incident_id)
         self._held_back.discard(told.incident_id)
@@ -234,9 +254,37 @@ class AlerterService:
         self._metrics.steps.labels(verdict.kind).inc()
         self._count_open(rule.name)
         step = told.steps[-1]
-        if not targets:
+        if muted is not None:
+            self._metrics.held_back.labels(muted.cause).inc()
+        elif not targets and verdict.kind != "cleared":
             log_.warning("no target is switched on for this rule", rule=rule.name)
-        log_.info(step.headline, kind=step.kind, incident=told.incident_id, usd=step.usd, targets=len(targets))
+        about = {"incident": told.incident_id, "usd": step.usd, "targets": len(targets)}
+        log_.info(step.headline, kind=step.kind, **about, **({"held_back": held_back} if held_back else {}))
+
+    def _listeners(
+        self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int
+    ) -> tuple[tuple[str, ...], Muted | None]:
+        """Who is told. The end is told to all who know of the incident, and to nobody else."""
+        if verdict.kind == "cleared" and incident is not None:
+            return told_targets(incident, self._outbox.enabled(())), None
+        found = self._muting.targets(rule, scope, now_ms)
+        return ((), found) if isinstance(found, Muted) else (self._outbox.enabled(found), None)
+
+    def _unmute(self, now_ms: int) -> None:
+        """What was held back and still lasts is told, once nothing holds it back any more."""
+        if not self._silence_reading.caught_up or self._figures.stale(now_ms):
+            return
+        for (name, scope), incident_id in list(self._open.items()):
+            incident, rule = self._journal.incidents.get(incident_id), self._judging.rules.get(name)
+            if incident is None or rule is None or not is_muted(incident):
+                continue
+            told = memory(incident).told
+            measured = self._measures.take(rule, scope, True, now_ms)
+            if told is None or measured is None or isinstance(self._muting.targets(rule, scope, now_ms), Muted):
+                continue
+            verdict = Verdict("reminded", told, measured.value)
+            self._tell(rule, scope, incident, _in_usd(rule, verdict, measured.usd), now_ms)
+            self._judging.hold_back(rule, scope, self._journal.incidents[incident_id])
 
     def _holds_back(
         self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int
