@@ -28,6 +28,7 @@ from .health import HealthServer
 from .metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics, WebMetrics
 from .settings import Settings, SettingsError, window_name
 from .supervise import Backoff
+from .systemd import Systemd
 from .venues.base import Venue
 from .web.service import CannotListen, WebService
 
@@ -198,6 +199,7 @@ class Process:
         self._any_page_port = any_page_port
         self._failure: str | None = None
         self._log_state = "not open yet"
+        self._systemd = Systemd()
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -231,6 +233,10 @@ class Process:
 
     def reload(self) -> list[str]:
         """Reads the settings again and swaps rules and targets; on a mistake the old ones stay. Returns mistakes."""
+        with self._systemd.reloading():
+            return self._reload()
+
+    def _reload(self) -> list[str]:
         try:
             settings = configuration.read(self._config)
             _check_windows(settings, self.settings)
@@ -267,15 +273,20 @@ class Process:
             )
             return 1
         log_.info("started", service=self.name, metrics=f"http://{self.address}/metrics")
+        following = asyncio.create_task(self._systemd.follow(self.unready), name="systemd")
         try:
             async with aiohttp.ClientSession(auto_decompress=True) as http:
                 if await self._open_log():
+                    self._systemd.ready()
                     await self._work(http)
         except LogError as error:
             self._failure = str(error)
         finally:
+            self._systemd.stopping()
             await self.log.close(timeout=2.0)
             await health.stop()
+            following.cancel()
+            await asyncio.wait([following], timeout=1)
         if self._failure:
             log_.error(self._failure)
             return 1
@@ -292,6 +303,7 @@ class Process:
         if self.stop.is_set():
             os._exit(130)
         self.stop.set()
+        self._systemd.stopping()
         # Whatever hangs (a client library in an outage), the process ends in time.
         asyncio.get_running_loop().call_later(STOP_WITHIN, os._exit, 1)
 
