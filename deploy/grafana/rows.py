@@ -255,6 +255,17 @@ FEEDS = Row(
             "bars",
         ),
         Panel(
+            "Feeds that do not ring true",
+            "silent: nothing comes though the others cascade; it connects anew and counts as not watched. sides: most "
+            "longs were closed while prices rose, or shorts while they fell, for an hour: the venue may have changed "
+            "what its side means.",
+            "short",
+            (
+                Query(f"max by (venue) ({series('liqwatch_feed_silent_in_cascade', venue=VENUE)})", "{{venue}} silent"),
+                Query(f"max by (venue) ({series('liqwatch_feed_sides_disagree', venue=VENUE)})", "{{venue}} sides"),
+            ),
+        ),
+        Panel(
             "Reconnects, by reason",
             "Sockets that ended. `planned` is the renewal ahead of the venue's own limit; any other is trouble.",
             "short",
@@ -336,7 +347,8 @@ NOT_COUNTED = Row(
         ),
         Panel(
             "Rejected, by reason",
-            "`unknown_symbol` just after a listing is normal; `malformed`: the venue has changed its format.",
+            "`unknown_symbol` just after a listing is normal; `malformed`: the venue has changed its format. "
+            "`implausible_price`, `implausible_size`, `contract_changed`: held back because it cannot be.",
             "short",
             (Query(rise("liqwatch_events_rejected_total", "reason", venue=VENUE), "{{reason}}"),),
             "bars",

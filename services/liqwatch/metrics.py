@@ -139,7 +139,19 @@ class CollectorMetrics:
         self.gaps = Gauge(
             "liqwatch_coverage_gaps", "Gaps of the longest window that were not filled.", ["venue"], registry=registry
         )
+        self.silent_in_cascade = Gauge(
+            "liqwatch_feed_silent_in_cascade",
+            "1 while nothing comes from the venue though the others cascade: its feed is dead, not quiet.",
+            ["venue"],
+            registry=registry,
+        )
+        self.sides_disagree = Gauge(
+            "liqwatch_feed_sides_disagree", "1 while the venue's sides have disagreed with its prices for an hour.",
+            ["venue"], registry=registry,
+        )  # fmt: skip
         for venue in venues:
+            for gauge in (self.silent_in_cascade, self.sides_disagree):
+                gauge.labels(venue).set(0)
             for gauge in (self.connected, self.last_frame, self.last_event, self.instruments, self.gaps):
                 gauge.labels(venue).set(0)
             for counter in (self.gap, self.refused, self.lost, self.instrument_failures):

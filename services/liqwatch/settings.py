@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
@@ -23,7 +24,7 @@ from .coins import CoinSettings
 from .crosschecks import contradictions
 from .routes import RouteSettings
 from .rulesettings import RuleSettings
-from .section import Duration, Section
+from .section import Duration, Section, Usd
 from .spelling import did_you_mean, parse_duration, parse_money, window_name
 
 __all__ = [
@@ -122,6 +123,8 @@ class CollectorSettings(Section):
     coverage_every: Duration = timedelta(seconds=5)
     fill_gaps: bool = True
     compare_every: Duration = timedelta(hours=1)
+    largest_order: Usd = Decimal(1_000_000_000)
+    implausible_price: Annotated[float, Field(ge=2)] = 5.0
     usd_currencies: tuple[str, ...] = (
         "USD",
         "USDT",

@@ -92,6 +92,12 @@ class Connection:
         gone = set(symbols)
         self.symbols = [symbol for symbol in self.symbols if symbol not in gone]
 
+    def suspect(self, detail: str, since_ms: int | None) -> None:
+        """Ends its sockets as silent: since `since_ms` they have brought nothing of what they should."""
+        for socket in self._living:
+            socket.conversation.doubt(since_ms)
+            socket.end("silent", detail)
+
     async def _follow(self, socket: Socket) -> Socket | None:
         """Stays with a socket until it is over (None) or another has taken its place."""
         renew_at, patience = self._renewal(), Backoff(first=10.0, cap=300.0)

@@ -40,6 +40,7 @@ class Conversation:
         self._gzipped, self._wildcard = gzipped, wildcard
         self._rejections = Rejections()
         self._delivered = False
+        self._doubted_ms: int | None = None
         self._acknowledged_at = 0.0
         self._last_ms = self._last_control_ms = self._last_good_ms = self._asked_ms = 0
         self._watch = Watch.begin(0.0, 0.0, None, 0.0)
@@ -128,7 +129,12 @@ class Conversation:
             "refused": self._asked_ms,
             "rejected_frames": self._last_good_ms,
         }
-        return proof.get(reason, now_ms)
+        until_ms = proof.get(reason, now_ms)
+        return until_ms if self._doubted_ms is None else min(until_ms, self._doubted_ms)
+
+    def doubt(self, since_ms: int | None) -> None:
+        """What it has shown since then proves nothing."""
+        self._doubted_ms = since_ms
 
     def unreadable(self, detail: str, at_ms: int) -> None:
         """The library could not even give us the frame."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 import structlog
@@ -18,7 +18,17 @@ from .watch import LIMITS, Limits
 
 _MOST_GIVEN_UP = 10_000
 _CHANGES_TOLD = 10
+_BELIEVED_AFTER = 2  # more readings of the list that say the same
 _RETRY_FIRST, _RETRY_CAP = 1.0, 60.0
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """Terms of a contract, as believed before and as the list has them now."""
+
+    believed: str
+    now: str
+    repeated: int = 0
 
 
 class InstrumentTable:
@@ -40,6 +50,8 @@ class InstrumentTable:
         refreshed: Callable[[], None] = lambda: None,
     ) -> None:
         self.known: dict[str, Instrument] = {}
+        self.doubted: set[str] = set()  # symbols whose terms have just changed: a slip of the list, or a real change
+        self._doubts: dict[str, _Doubt] = {}
         self.failing: dict[str, str] = {}  # list -> why, as of the latest try
         self.retry_in: float | None = None  # seconds from the latest try to the next, while something fails
         self._tried_at = time.monotonic()
@@ -146,11 +158,31 @@ class InstrumentTable:
         ]
         if changes:
             self._log.warning("contract terms changed", number=len(changes), changes=changes[:_CHANGES_TOLD])
+        for symbol, new in built.items():
+            self._doubt(symbol, known.get(symbol), new)
         for symbol in self._loaded.get(name, frozenset()) - built.keys():
             if known[symbol].trading:
                 known[symbol] = replace(known[symbol], trading=False)
         known.update(built)
         self._loaded[name] = self._loaded.get(name, frozenset()) | built.keys()
+
+    def _doubt(self, symbol: str, before: Instrument | None, new: Instrument) -> None:
+        """New terms are believed once the list has repeated them; those that were believed before, at once."""
+        doubt, terms = self._doubts.get(symbol), _terms(new)
+        if doubt is None:
+            if before is None or _terms(before) == terms:
+                return
+            doubt = self._doubts[symbol] = _Doubt(_terms(before), terms)
+        elif doubt.now == terms:
+            doubt.repeated += 1
+        else:
+            doubt.now, doubt.repeated = terms, 0
+        if doubt.repeated >= _BELIEVED_AFTER or doubt.believed == terms:
+            del self._doubts[symbol]
+            self.doubted.discard(symbol)
+            self._log.warning("contract terms are believed again", symbol=symbol, terms=terms)
+        else:
+            self.doubted.add(symbol)
 
     def _give_up(self, symbols: set[str]) -> None:
         now = time.monotonic()

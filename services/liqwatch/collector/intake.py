@@ -12,10 +12,13 @@ from ..events import SIDES, Reason, RejectedFrame
 from ..metrics import CollectorMetrics
 from ..topics import MAX_FRAME_BYTES
 from ..venues.base import BadRow, Frame, FrameKind, Received, Session, Venue
-from ..wire import Liquidation
+from ..wire import Liquidation, encode
+from .guard import Band, Guard
 from .meter import Meter
+from .sides import Sides
 
 _MOST_HELD = 1000  # frames
+_TELL_EVERY_MS = 600_000  # of one symbol
 _TIME_EVERY_MS = 5  # of a burst, so many milliseconds give one observation of the latency
 
 
@@ -58,10 +61,15 @@ class Intake:
         metrics: CollectorMetrics,
         clock: Clock,
         hold_seconds: float,
+        guard: Guard | None = None,
     ) -> None:
         self._venue, self._collector, self._outlet, self._symbols = venue.name, collector, outlet, symbols
         self._hold_ms = int(hold_seconds * 1000 * clock.speed)
         self._clock = clock
+        self.guard = guard or Guard(float("inf"), float("inf"), ())
+        self.sides = Sides()
+        self.quarantined = 0
+        self._quarantines: dict[str, int] = {}  # symbol -> when it was last told
         self._held: deque[_Held] = deque()
         self._log = structlog.get_logger("collector").bind(venue=venue.name)
         self._complained = False
@@ -138,13 +146,60 @@ class Intake:
     def _publish(self, meter: Meter, items: Sequence[Liquidation], at_ms: int) -> None:
         meter.events += len(items)
         meter.last_event_ms = at_ms
-        counted = self._counted
+        counted, guard = self._counted, self.guard
+        usual, digits, unusual = guard.usual, guard.digits, bool(guard.doubted)
         for item in items:
             counted[item.side] += 1  # type: ignore[index]  # a session gives long or short
+            price, usd = item.price, item.notional_usd
+            try:
+                until_ms, low, high, point, length = usual[item.symbol]
+                if (
+                    at_ms >= until_ms
+                    or not low < price < high
+                    or (price[point] != "." if point else len(price) != length or "." in price)
+                    or (len(usd) >= digits and "." not in usd[:digits])
+                ):
+                    unusual = True
+            except LookupError:
+                unusual = True
+        if unusual:
+            items = [item for item in items if self._plausible(meter, item, at_ms)]
+            if not items:
+                return
         if at_ms - self._timed_ms >= _TIME_EVERY_MS:
             self._timed_ms = at_ms
             self._latency(max(0.0, (at_ms - items[-1].event_time_ms) / 1000))
         self._outlet.liquidations(items)
+
+    def fill(self, items: Sequence[Liquidation]) -> None:
+        """Events of the past, from the venue's own list: published, unless they cannot be."""
+        good = []
+        for item in items:
+            held = self.guard.fits(item)
+            if held is None:
+                good.append(item)
+            else:
+                self._quarantine("history", item, held, item.received_time_ms)
+        if good:
+            self._outlet.liquidations(good)
+
+    def _plausible(self, meter: Meter, item: Liquidation, at_ms: int) -> bool:
+        price = float(item.price)
+        band: Band | None = self.guard.bands.get(item.symbol)
+        if band is not None and at_ms >= band.next_ms:
+            self.sides.note(band, item.side, price, at_ms)
+        held = self.guard.judge(item, price, at_ms)
+        if held is not None:
+            self._quarantine(meter.feed, item, held, at_ms)
+        return held is None
+
+    def _quarantine(self, feed: str, item: Liquidation, held: tuple[Reason, str], at_ms: int) -> None:
+        reason, words = held
+        self.quarantined += 1
+        if self._quarantines.setdefault(item.symbol, at_ms - _TELL_EVERY_MS) <= at_ms - _TELL_EVERY_MS:
+            self._quarantines[item.symbol] = at_ms
+            self._log.warning("held back, see rejected-frames", reason=reason.value, why=words)
+        self.reject(feed, encode(item).decode(), words, at_ms, reason)
 
     def _reject_rows(self, feed: str, frame: Frame, rows: Sequence[BadRow], at_ms: int) -> set[str]:
         """Rejects what is hopeless; returns the unknown symbols that may become known."""

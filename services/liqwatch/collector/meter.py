@@ -27,3 +27,4 @@ class FeedState:
     events: int
     missed: int = 0  # of the venue, since the start: its own list had them, its streams did not bring them
     filled: int = 0  # of the venue, since the start: in gaps
+    quarantined: int = 0  # of the venue, since the start: read without a fault, and held back because it cannot be

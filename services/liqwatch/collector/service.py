@@ -12,6 +12,7 @@ from ..settings import Settings, window_name
 from ..supervise import Retry, Verdict, keep_alive
 from ..venues.base import Venue
 from .follow import CoverageFollower
+from .herd import Herd
 from .meter import FeedState
 from .publisher import Publisher
 from .venue import VenueCollector
@@ -50,6 +51,7 @@ class CollectorService:
         beside = [
             asyncio.create_task(self._follower.run(), name="follow coverage"),
             asyncio.create_task(self._show_coverage(), name="show coverage"),
+            asyncio.create_task(self._compare_venues(), name="compare venues"),
         ]
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -85,6 +87,23 @@ class CollectorService:
     def states(self) -> list[FeedState]:
         """Every feed of every venue, as people see it."""
         return [state for collector in self._collectors for state in collector.states()]
+
+    async def _compare_venues(self) -> None:
+        """A venue that brings nothing while the others cascade is not quiet: it connects anew, a gap till then."""
+        herd, log = Herd(), structlog.get_logger("collector")
+        while True:
+            await asyncio.sleep(self._limits.herd)
+            by_name = {collector.name: collector for collector in self._collectors}
+            totals = {name: collector.events for name, collector in by_name.items()}
+            if not herd.look(totals, [name for name, one in by_name.items() if one.watched], self._clock.now_ms()):
+                continue
+            silent = herd.silent()
+            for name, collector in by_name.items():
+                self._metrics.silent_in_cascade.labels(name).set(name in silent)
+                if name in silent:
+                    words = f"no event for 5 min while the others cascade, where {silent[name]:.0f} were to be expected"
+                    log.warning("a feed is silent while the others cascade", venue=name, expected=round(silent[name]))
+                    collector.suspect(words)
 
     async def _show_coverage(self) -> None:
         """Which share of each window every venue was watched, as the coverage topic has it."""

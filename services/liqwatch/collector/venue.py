@@ -19,6 +19,7 @@ from .connection import Connection
 from .coverage import CoverageTracker
 from .follow import CoverageFollower
 from .gapfill import Filler
+from .guard import Guard
 from .history import HistoryReader
 from .instruments import InstrumentTable
 from .intake import Intake
@@ -63,7 +64,7 @@ class VenueCollector:
         self._tasks: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger("collector").bind(venue=venue.name)
         self._outage = Outage("venue", self._log)
-        self._greeted = False
+        self._greeted = self._sides_wrong = False
         self._budget = Budget(venue.connects, venue.connects_per.total_seconds())
         self._requests = Budget(venue.requests, venue.requests_per.total_seconds()) if venue.requests else None
         self._table = InstrumentTable(
@@ -76,8 +77,9 @@ class VenueCollector:
             limits,
             self._refreshed,
         )
+        guard = Guard(float(collector.largest_order), collector.implausible_price, self._table.doubted)
         self._intake = Intake(
-            venue, collector.collector, publisher, self._table, metrics, clock, hold_seconds=limits.hold
+            venue, collector.collector, publisher, self._table, metrics, clock, hold_seconds=limits.hold, guard=guard
         )
         self._filler: Filler | None = None
         if venue.history is not None and collector.fill_gaps:
@@ -92,7 +94,7 @@ class VenueCollector:
                 collector.collector,
                 collector.compare_every.total_seconds(),
                 ready=lambda: self._table.complete and publisher.settled,
-                publish=publisher.liquidations,
+                publish=self._intake.fill,
                 reject=self._reject_row,
                 say=publisher.coverage,
                 limits=limits,
@@ -158,6 +160,17 @@ class VenueCollector:
         self._tracker.end(f"{feed}: {failure.reason}", ended.alive_until_ms)
         self._outage.down(failure.detail, feed=feed, retry_seconds=round(retry_seconds, 1))
         self._show()
+
+    @property
+    def events(self) -> int:
+        """Brought by its streams since the start."""
+        return sum(meter.events for meter in self._meters.values())
+
+    def suspect(self, detail: str) -> None:
+        """It brings nothing where it should: it counts as not watched since its last event, and connects anew."""
+        since = max((at for meter in self._meters.values() if (at := meter.last_event_ms) is not None), default=None)
+        for connection in self._connections:
+            connection.suspect(detail, since)
 
     def _judge(self) -> None:
         counted = [one for one in self._connections if one not in self._joining]
@@ -235,6 +248,7 @@ class VenueCollector:
         metrics, name = self._metrics, self.name
         self._intake.show_counts()
         metrics.connected.labels(name).set(self.watched)
+        self._tell_sides()
         worst = min((state.state for state in self.states()), key=_WORST_FIRST.index)
         for state in STATES:
             metrics.state.labels(name, state).set(state == worst)
@@ -243,6 +257,18 @@ class VenueCollector:
             (metrics.last_event, [meter.last_event_ms for meter in self._meters.values()]),
         ):
             gauge.labels(name).set(max((at for at in times if at is not None), default=0) / 1000)
+
+    def _tell_sides(self) -> None:
+        wrong = self._intake.sides.disagree(self._clock.now_ms())
+        if wrong != self._sides_wrong:
+            self._sides_wrong = wrong
+            if wrong:
+                self._log.warning(
+                    "its sides disagree with its prices for an hour: has the venue changed their meaning?"
+                )
+            else:
+                self._log.info("its sides agree with its prices again")
+        self._metrics.sides_disagree.labels(self.name).set(wrong)
 
     def _feed_state(self, roster: Roster) -> FeedState:
         feed, meter = roster.feed.name, self._meters[roster.feed.name]
@@ -267,4 +293,5 @@ class VenueCollector:
             meter.events,
             missed,
             filled,
+            self._intake.quarantined,
         )

@@ -28,6 +28,7 @@ class Limits:
     edge: float = 5.0  # what fell so near to a gap may have been on its way when the socket ended
     appended: float = 3.0  # what was received so long ago is in the log, while that is well
     history_retry: float = 5.0  # the first wait after a venue's own list could not be read
+    herd: float = 5.0  # between two looks at what each venue brings beside the others
     shares: float = 10.0  # between two looks at the shares of the windows that were watched
     rejected_wait: float = 30.0  # before connecting again to a venue whose frames we cannot read
     renewal_share: tuple[float, float] = (0.90, 0.98)  # of a venue's lifetime of sockets, ours are renewed in between
