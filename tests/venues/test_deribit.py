@@ -46,7 +46,9 @@ def test_the_flag_says_whose_position_it_was(direction: str, flag: str, sides: l
 
 
 def test_ordinary_trades_are_not_decoded() -> None:
-    assert CONTROL is opened().receive('{"params":{"channel":"trades.future.any.100ms", not JSON at all }', NOW_MS)
+    assert CONTROL is opened().receive(
+        '{"params":{"channel":"trades.future.any.100ms","data":[{ not JSON at all }', NOW_MS
+    )
 
 
 def test_a_channel_that_was_left_out_is_a_refusal() -> None:

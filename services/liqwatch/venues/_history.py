@@ -5,15 +5,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from msgspec.structs import replace
 
-from ..wire import Liquidation
 from ._numbers import words
-from ._rows import Row, read_rows
+from ._rows import Reading, Row, read_rows
 from .base import HistoryPage
 
 
 def history_page(
     rows: object,
-    read: Callable[[Row], Liquidation | None],
+    read: Callable[[Row], Reading],
     next_url: str | None = None,
     *,
     venue_ids: bool = False,

@@ -6,7 +6,7 @@ events, ids included.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
@@ -24,13 +24,14 @@ EARLIEST_MS = 1_262_304_000_000  # 2010-01-01: before, there was nothing to liqu
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 Moment = Annotated[int, Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
 LARGEST_FRAME = 16 * 1024 * 1024  # characters
-_SYMBOL = re.compile(r"[A-Za-z0-9._:/,-]{1,96}")  # dYdX has NAME,RAYDIUM,ADDRESS-USD
+_SYMBOL = re.compile(r"[\w.:/,-]{1,96}")  # dYdX has NAME,RAYDIUM,ADDRESS-USD; Binance has names in Chinese
 _OWN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
 _parsed = Decoder(float_hook=Decimal).decode
 
 Row = Mapping[str, Any]
+Reading = Liquidation | Sequence[Liquidation] | None  # what one row tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,7 @@ def rejected(error: str) -> Received:
     return Received(FrameKind.REJECTED, error=error)
 
 
-def read_rows(
-    rows: object, read: Callable[[Row], Liquidation | None], name: str, *, venue_ids: bool = False
-) -> Received:
+def read_rows(rows: object, read: Callable[[Row], Reading], name: str, *, venue_ids: bool = False) -> Received:
     """Reads every row; `read` gives None for a row that counts nothing and raises `RowError` for a bad one.
 
     `venue_ids`: the ids are the venue's own, so that a repeated one is the same liquidation once more.
@@ -82,19 +81,17 @@ def read_rows(
         try:
             if not isinstance(row, dict):
                 raise RowError(Reason.MALFORMED, f"is not an object: {shown(row)}")
-            liquidation = read(row)
+            told = read(row)
         except RowError as error:
             bad.append(BadRow(error.reason, f"row {place}: {error}", error.symbol))
             continue
-        if liquidation is None:
-            continue
-        before = repeats.get(liquidation.event_id, 0)
-        repeats[liquidation.event_id] = before + 1
-        if before and venue_ids:
-            continue
-        if before:  # a row equal to an earlier one is another liquidation
-            liquidation = replace(liquidation, event_id=f"{liquidation.event_id}#{before}")
-        liquidations.append(liquidation)
+        for liquidation in () if told is None else (told,) if isinstance(told, Liquidation) else told:
+            before = repeats.get(liquidation.event_id, 0)
+            repeats[liquidation.event_id] = before + 1
+            if not before:
+                liquidations.append(liquidation)
+            elif not venue_ids:  # a row equal to an earlier one is another liquidation
+                liquidations.append(replace(liquidation, event_id=f"{liquidation.event_id}#{before}"))
     kind = FrameKind.REJECTED if bad and not liquidations else FrameKind.DATA
     return Received(kind, liquidations, tuple(bad), "; ".join(row.error for row in bad) or None)
 
@@ -149,10 +146,18 @@ def chosen(row: Row, name: str, meanings: Mapping[str, str], symbol: str) -> str
     return side
 
 
+def whole(value: object) -> object:
+    """The integer that a venue wrote as text, or as 1795000000000.0; anything else as it came."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, Decimal) and -16 < value.adjusted() < 16 and value == int(value):
+        return int(value)
+    return value
+
+
 def moment(value: object, name: str) -> int:
     """Milliseconds since the epoch, from an integer or its digits. Raises `RowError`."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        value = int(value)
+    value = whole(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise RowError(Reason.BAD_TIME, f"{name} is not a time in milliseconds: {shown(value)}")
     if not EARLIEST_MS < value < LATEST_MS:

@@ -13,6 +13,7 @@ from ._history import asked, asking, history_page
 from ._lists import coin, document, inside, page
 from ._numbers import RowError, shown, words
 from ._rows import (
+    Reading,
     Row,
     Stamp,
     explained,
@@ -55,6 +56,7 @@ CURRENCIES = (
 PAGE = 1000
 # `direction` is the taker's, and the flag says who was liquidated: the taker, or the maker on the other side.
 SIDES = {("sell", "T"): "long", ("buy", "T"): "short", ("buy", "M"): "long", ("sell", "M"): "short"}
+BOTH = "MT"  # two events, the taker's first
 SUBSCRIBE, SET_HEARTBEAT, TEST = 1, 2, 3  # ids of our requests
 HEARTBEAT_SECONDS = 10  # the least that is allowed
 STAMP = Stamp("deribit", "fill", "fill")
@@ -95,6 +97,7 @@ class DeribitSession:
             isinstance(frame, str)
             and '"liquidation"' not in frame
             and '"channel":"trades.' in frame
+            and '"data":[{' in frame
             and "\\" not in frame
             and frame[-1] == "}"
         ):
@@ -108,9 +111,7 @@ class DeribitSession:
         if method == "subscription" and isinstance(params, dict):
             if not str(params.get("channel")).startswith("trades."):
                 return IGNORED
-            return read_trades(
-                _sides(params.get("data")), lambda row: _read(self._instruments, row, received_ms), "data"
-            )
+            return read_trades(params.get("data"), lambda row: _read(self._instruments, row, received_ms), "data")
         if method == "heartbeat" and isinstance(params, dict):
             test = params.get("type") == "test_request"
             return Received(FrameKind.HEARTBEAT, replies=[_request(TEST, "test")]) if test else HEARTBEAT
@@ -140,23 +141,16 @@ class DeribitSession:
         return Received(FrameKind.REFUSED, error=text)
 
 
-def _sides(rows: object) -> object:
-    """The trades, those that liquidated both sides twice: the taker's first."""
-    if not isinstance(rows, list):
-        return rows
-    both: list[object] = []
-    for row in rows:
-        if isinstance(row, dict) and row.get("liquidation") == "MT":
-            both += [{**row, "liquidation": "T"}, {**row, "liquidation": "M"}]
-        else:
-            both.append(row)
-    return both
-
-
-def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
+def _read(instruments: Instruments, row: Row, received_ms: int) -> Reading:
     flag = row.get("liquidation")
     if flag is None:
         return None
+    if flag == BOTH:
+        return [_liquidated(instruments, row, party, received_ms) for party in "TM"]
+    return _liquidated(instruments, row, flag, received_ms)
+
+
+def _liquidated(instruments: Instruments, row: Row, flag: object, received_ms: int) -> Liquidation:
     instrument = known(instruments, row, "instrument_name")
     symbol, direction = instrument.symbol, field(row, "direction")
     side = SIDES.get((direction, flag)) if isinstance(direction, str) and isinstance(flag, str) else None
@@ -211,7 +205,7 @@ def read_history(url: str, body: bytes, instruments: Instruments, received_ms: i
     """Up to a thousand trades, the same as in the stream."""
     result = inside(document(body), "result")
     rows = inside(result, "trades")
-    read = history_page(_sides(rows), lambda row: _read(instruments, row, received_ms), venue_ids=True)
+    read = history_page(rows, lambda row: _read(instruments, row, received_ms), venue_ids=True)
     times = [row.get("timestamp") for row in rows if isinstance(row, dict)]
     oldest_ms = min((at for at in times if isinstance(at, int)), default=None)
     until_ms = int(asked(url, "end_timestamp") or 0)
