@@ -28,6 +28,7 @@ from ._rows import (
     quantity_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -183,7 +184,7 @@ class BackpackSession:
             return None
         symbol = instrument.symbol
         side = chosen(row, "S", SIDES, symbol)
-        micros = field(row, "T")
+        micros = whole(field(row, "T"))
         if not isinstance(micros, int) or isinstance(micros, bool):
             raise RowError(Reason.BAD_TIME, f"T is not a time in microseconds: {shown(micros)}", symbol)
         time_ms = moment(micros // 1000, "T, in microseconds,")

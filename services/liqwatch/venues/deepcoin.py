@@ -21,6 +21,7 @@ from ._rows import (
     quantity_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -97,10 +98,9 @@ class DeepcoinSession:
 
     def _read(self, row: Row, mark: str, received_ms: int) -> Liquidation | None:
         instrument = known(self._instruments, row, "I")
-        side = chosen(row, "D", ORDERS, instrument.symbol)
-        seconds = field(row, "T")
-        whole = isinstance(seconds, int) and not isinstance(seconds, bool)
-        time_ms = moment(seconds * 1000 if whole else seconds, "T")
+        side = chosen({"D": str(row["D"])} if type(row.get("D")) is int else row, "D", ORDERS, instrument.symbol)
+        seconds = whole(field(row, "T"))
+        time_ms = moment(seconds * 1000 if type(seconds) is int else seconds, "T, in seconds,")
         contracts, price, said = quantity_of(row, "V"), price_of(row, "P"), f"{mark}{row['V']}@{row['P']}"
         return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ from ._rows import (
     price_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -198,13 +200,18 @@ class GateSession:
         signed = number(field(row, "size"), "size", Reason.BAD_QUANTITY)
         if signed == 0:
             return None
-        given = row.get("time_ms") or field(row, "time")
-        if isinstance(given, int) and given < SECONDS_BELOW:
-            given *= 1000
-        time_ms = moment(given, "time")
+        time_ms = moment(_milliseconds(row.get("time_ms") or field(row, "time")), "time")
         side = "long" if signed < 0 else "short"
         price, said = price_of(row, "price"), f"{row['size']}@{row['price']}"
         return liquidation(STAMP, instrument, side, said, abs(signed), price, time_ms, received_ms)
+
+
+def _milliseconds(time: object) -> object:
+    """Of milliseconds, or of seconds, which may have a fraction."""
+    if isinstance(time, Decimal) and 0 < time < SECONDS_BELOW:
+        return int(time * 1000)
+    given = whole(time)
+    return given * 1000 if type(given) is int and given < SECONDS_BELOW else given
 
 
 def _subscribe(channel: str, *payload: str) -> str:
@@ -275,8 +282,7 @@ def _past(instruments: Instruments, row: Row, received_ms: int) -> Liquidation |
     order = abs(number(row.get("order_size") or position, "order_size", Reason.BAD_QUANTITY)) or abs(position)
     if position == 0:
         return None
-    given = field(row, "time")
-    time_ms = moment(given * 1000 if isinstance(given, int) and given < SECONDS_BELOW else given, "time")
+    time_ms = moment(_milliseconds(field(row, "time")), "time")
     side = "long" if position > 0 else "short"
     price, said = price_of(row, "order_price"), f"{order}@{row['order_price']}"
     return liquidation(STAMP, instrument, side, said, order, price, time_ms, received_ms)
