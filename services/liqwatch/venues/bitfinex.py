@@ -210,7 +210,7 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """BTCF0:USTF0, DOGE:USD or BSVUSD: amounts are always coins."""
-    pair = raw["pair"]
+    pair = raw.get("pair", name.removeprefix("t"))
     base, _, quote = pair.partition(":") if ":" in pair else (pair[:3], "", pair[3:] if len(pair) == 6 else "")
     if not base or not quote:
         raise ValueError(f"the pair {shown(pair)} does not name its coins")

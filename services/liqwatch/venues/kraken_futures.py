@@ -121,7 +121,7 @@ class KrakenFuturesSession:
         if feed == FEED:
             return self._trades([message], received_ms)
         if feed == SNAPSHOT:
-            return self._trades(message.get("trades"), received_ms)
+            return self._trades(_named(message.get("trades"), message.get("product_id")), received_ms)
         if feed == "heartbeat":
             return HEARTBEAT
         if not isinstance(feed, str):
@@ -147,14 +147,21 @@ class KrakenFuturesSession:
         return Received(FrameKind.REFUSED, error=text)
 
 
+def _named(rows: object, product: object) -> object:
+    """The trades of a snapshot, each with the product that the snapshot is of."""
+    if not isinstance(rows, list):
+        return rows
+    return [{"product_id": product, **row} if isinstance(row, dict) else row for row in rows]
+
+
 def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
     """One trade of the stream."""
     if row.get("type") != COUNTED:
         return None
     product = row.get("product_id")
-    instrument = known(
-        instruments, {**row, "product_id": product.upper()} if isinstance(product, str) else row, "product_id"
-    )
+    if isinstance(product, str) and product not in instruments:  # lists and frames have been seen to differ in case
+        row = {**row, "product_id": product.upper()}
+    instrument = known(instruments, row, "product_id")
     side = chosen(row, "side", SIDES, instrument.symbol)
     time_ms = moment(field(row, "time"), "time")
     contracts, price = quantity_of(row, "qty"), price_of(row, "price")
@@ -184,7 +191,7 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """Only the name tells base and quote: PF_XBTUSD, FI_XBTUSD_270326. Inverse contracts are USD, others coins."""
-    kind, _, rest = name.partition("_")
+    kind, _, rest = name.upper().partition("_")
     pair = rest.partition("_")[0]
     base, quote = pair[:-3], pair[-3:]
     if not kind or len(pair) < 4 or not pair.isalnum():
@@ -196,7 +203,7 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
         coin(base),
         coin(quote),
         inverse=raw["type"] == "futures_inverse",
-        contract_size=contract_size(raw["contractSize"], "contractSize"),
+        contract_size=contract_size(raw.get("contractSize", 1), "contractSize"),
         trading=raw.get("tradeable", True) is True,
     )
 
