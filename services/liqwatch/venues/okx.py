@@ -141,8 +141,10 @@ class OkxSession:
                     side: str = row.posSide
                     if side == "net":
                         side = "long" if row.side == "sell" else "short"
+                        event_id = f"okx:{symbol}:{time_ms}:{side}:net:{sz}@{bk_px}"
+                    else:
+                        event_id = f"okx:{symbol}:{time_ms}:{side}:{sz}@{bk_px}"
                     price_text = str(price)
-                    event_id = f"okx:{symbol}:{time_ms}:{side}:{sz}@{bk_px}"
                     event = Liquidation(
                         event_id,
                         "okx",
@@ -225,7 +227,8 @@ def _order(instruments: Instruments, row: Row, received_ms: int) -> Liquidation 
     symbol, net = instrument.symbol, row.get("posSide") == "net"
     side = chosen(row, "side", ORDERS, symbol) if net else chosen(row, "posSide", POSITIONS, symbol)
     time_ms = moment(field(row, "ts"), "ts")
-    contracts, price, said = quantity_of(row, "sz"), price_of(row, "bkPx"), f"{row['sz']}@{row['bkPx']}"
+    contracts, price = quantity_of(row, "sz"), price_of(row, "bkPx")
+    said = f"{'net:' if net else ''}{row['sz']}@{row['bkPx']}"  # another order than one of the same size in hedge mode
     return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 
 

@@ -111,7 +111,8 @@ class PoloniexSession:
         symbol, one_way = instrument.symbol, row.get("posSide") == "BOTH"
         side = chosen(row, "side", ORDERS, symbol) if one_way else chosen(row, "posSide", POSITIONS, symbol)
         time_ms = moment(field(row, "uTime"), "uTime")
-        contracts, price, said = quantity_of(row, "sz"), price_of(row, "bkPx"), f"{row['sz']}@{row['bkPx']}"
+        contracts, price = quantity_of(row, "sz"), price_of(row, "bkPx")
+        said = f"{'both:' if one_way else ''}{row['sz']}@{row['bkPx']}"
         return liquidation(STAMP, instrument, side, said, contracts, price, time_ms, received_ms)
 
 
@@ -125,7 +126,7 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """A contract is ctVal coins; only linear ones are listed."""
-    if raw["ctType"] != "LINEAR":
+    if raw.get("ctType", "LINEAR") != "LINEAR":
         raise ValueError(f"ctType is {shown(raw['ctType'])}, not LINEAR")
     size = contract_size(raw["ctVal"], "ctVal")
     trading = raw.get("status", "OPEN") == "OPEN"
