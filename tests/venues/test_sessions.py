@@ -202,7 +202,7 @@ def test_bybit_counts_an_already_subscribed_topic_as_subscribed() -> None:
         session, {"success": False, "ret_msg": "error:already subscribed,topic:allLiquidation.A", "req_id": "liq-1"}
     )
 
-    assert FrameKind.ACK is received.kind
+    assert FrameKind.REFUSED is received.kind
     assert [["allLiquidation.B"]] == arguments(received.replies)
     told(session, {"success": True, "ret_msg": "", "req_id": json.loads(received.replies[0])["req_id"]})
     assert session.acknowledged

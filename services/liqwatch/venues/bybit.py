@@ -186,10 +186,10 @@ class BybitSession:
         del self._requests[request]
         rest = [topic for topic in topics if topic != named]
         replies = [self._request(rest)] if rest else []
-        if subscribed:
+        if subscribed:  # what is refused is the second of two subscriptions
             self._asked.grant(request)
-            return Received(FrameKind.ACK, error=why, replies=replies)
-        self._asked.refuse(request)
+        else:
+            self._asked.refuse(request)
         return Received(FrameKind.REFUSED, error=why, replies=replies)
 
     def _request(self, topics: list[str]) -> str:

@@ -100,6 +100,7 @@ class DydxSession:
         if (
             isinstance(frame, str)
             and frame.startswith(_START)
+            and ('"trades":[{' in frame or '"channel":"v4_markets"' in frame)
             and "LIQUIDATED" not in frame
             and "DELEVERAGED" not in frame
             and "\\" not in frame
@@ -120,6 +121,8 @@ class DydxSession:
             if channel == TRADES:
                 self._asked.grant(str(message.get("id")))
             return ACK
+        if what == "unsubscribed":
+            return ACK
         if what == "error":
             return self._refused(words(message.get("message")))
         return IGNORED if isinstance(what, str) else rejected(f"no type: {shown(message)}")
@@ -131,7 +134,8 @@ class DydxSession:
         for part in contents if isinstance(contents, list) else [contents]:
             trades = part.get("trades") if isinstance(part, dict) else None
             if not isinstance(trades, list):
-                return rejected(f"no list of trades: {shown(part)}")
+                rows.append(f"no list of trades: {shown(part)}")
+                continue
             rows += [{**trade, "market": market} if isinstance(trade, dict) else trade for trade in trades]
         return read_trades(rows, lambda row: _read(self._instruments, row, received_ms), "trades")
 
@@ -141,10 +145,10 @@ class DydxSession:
             return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
         named = _NAMED.search(text)
         if named is not None and named[1] == TRADES:
-            if "already subscribed" in text:
+            if "already subscribed" in text:  # what is refused is the second of two subscriptions
                 self._asked.grant(named[2])
-                return Received(FrameKind.ACK, error=text)
-            self._asked.refuse(named[2])
+            else:
+                self._asked.refuse(named[2])
         return Received(FrameKind.REFUSED, error=text)
 
 

@@ -185,10 +185,10 @@ class LighterSession:
         text = words(f"{error.get('message')} (code {error.get('code')})" if isinstance(error, dict) else error)
         named = _NAMED.search(text)
         channel, market = (named[1], named[2]) if named is not None else ("", "")
-        if "already subscribed" in text.lower():
+        if "already subscribed" in text.lower():  # what is refused is the second of two subscriptions
             if channel == TRADES:
                 self._asked.grant(market)
-            return Received(FrameKind.ACK, error=text)
+            return Received(FrameKind.REFUSED, error=text)
         if channel == STATS:
             self._control = False
             return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
@@ -217,7 +217,7 @@ class LighterSession:
 def _identity(row: Row) -> str:
     """The number of the trade, as text in newer frames too."""
     given = row.get("trade_id")
-    text = str(given) if type(given) is int else str(row.get("trade_id_str"))
+    text = str(row.get("trade_id_str") if given is None else given)
     if not re.fullmatch(r"[0-9]{1,40}", text):
         raise RowError(Reason.MALFORMED, f"trade_id is not a number: {shown(given)}")
     return text
