@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from ..events import Reason
 from ..wire import Liquidation
@@ -71,8 +70,8 @@ STAMP = Stamp("hyperliquid", "fill", "fill")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 # The vaults make markets: nearly all of their fills are ordinary, and told from the text alone. One of a liquidation
 # has an object with this name in it, and only a backslash could write the name otherwise.
-_TEXT = ('"fills"', '"liquidatedUser"', "\\", "}")
-_BYTES = (b'"fills"', b'"liquidatedUser"', b"\\", b"}")
+_TEXT = ('"fills":[', '"liquidatedUser"', "\\", "}")
+_BYTES = (b'"fills":[', b'"liquidatedUser"', b"\\", b"}")
 
 
 class HyperliquidSession:
@@ -125,13 +124,9 @@ class HyperliquidSession:
         user = data.get("user") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(user, str):
             return rejected(f"not the fills of a user: {shown(data)}")
-        rows = data.get("fills")
-        received = read_trades(rows, lambda row: self._read(row, user.lower(), received_ms), "fills")
-        if data.get("isSnapshot") is not True or not received.liquidations:
-            return received
-        # What answers a subscription are the latest fills: they fill a gap, or are known by their ids.
-        replayed = [replace(event, source="gap-fill") for event in received.liquidations]
-        return Received(FrameKind.DATA, replayed, received.bad_rows, received.error)
+        if data.get("isSnapshot") is True:  # what answers a subscription are fills of any age, thousands of them
+            return CONTROL
+        return read_trades(data.get("fills"), lambda row: self._read(row, user.lower(), received_ms), "fills")
 
     def _granted(self, data: object) -> Received:
         asked = data.get("subscription") if isinstance(data, dict) else None
