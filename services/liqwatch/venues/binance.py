@@ -172,6 +172,8 @@ class BinanceSession:
     def _answer(self, message: Any, received_ms: int) -> Received:
         if isinstance(message, dict) and "e" not in message and "data" in message:
             message = message["data"]
+        if isinstance(message, list):  # other streams of all symbols come so
+            return read_rows(message, lambda event: self._listed(event, received_ms), "data")
         if not isinstance(message, dict):
             return rejected(f"not an object: {shown(message)}")
         kind = message.get("e")
@@ -198,6 +200,15 @@ class BinanceSession:
         if request == 1:
             self._asked.refuse("1")
         return Received(FrameKind.REFUSED, error=text)
+
+    def _listed(self, event: Row, received_ms: int) -> Liquidation | None:
+        """One of a list of events."""
+        kind, order = field(event, "e"), event.get("o")
+        if kind != "forceOrder":
+            return None
+        if not isinstance(order, dict):
+            raise RowError(Reason.MALFORMED, f"o is not an object: {shown(order)}")
+        return self._read(order, received_ms)
 
     def _read(self, order: Row, received_ms: int) -> Liquidation | None:
         instrument = known(self._instruments, order, "s")
