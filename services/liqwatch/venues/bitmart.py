@@ -130,6 +130,7 @@ def _ordinary(frame: str) -> bool:
     JSON can spell that in no other way. Every one there is an 8."""
     return (
         '"group":"futures/trade:' in frame
+        and '"data":[{' in frame
         and '"success"' not in frame
         and frame.endswith("}")
         and frame.count('"type"') == frame.count('"type":8,') + frame.count('"type":8}')

@@ -44,7 +44,8 @@ from .base import (
     Venue,
 )
 
-CHANNEL = "trades.ALL"
+CHANNELS = "trades."  # of one market, or:
+CHANNEL = f"{CHANNELS}ALL"
 REQUEST = 1
 # The side is the taker's, and the account under liquidation is the taker.
 TAKERS = {"SELL": "long", "BUY": "short"}
@@ -134,9 +135,10 @@ class ParadexSession:
             return rejected(f"not an object: {shown(message)}")
         if message.get("method") == "subscription":
             params = message.get("params")
-            if not isinstance(params, dict) or params.get("channel") != CHANNEL:
+            if not isinstance(params, dict) or not str(params.get("channel")).startswith(CHANNELS):
                 return IGNORED
-            return self._trades([params.get("data")], received_ms)
+            data = params.get("data")
+            return self._trades(data if isinstance(data, list) else [data], received_ms)
         if message.get("error") is not None:
             return self._refused(message)
         if "result" not in message:
