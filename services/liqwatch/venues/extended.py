@@ -56,6 +56,7 @@ class ExtendedSession:
     def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
         self._instruments = instruments
         self._seq: int | None = None  # of the last message
+        self._next = _SEQ  # how the next message ends
         self._whole = True
         self._gap: str | None = None  # not told yet
 
@@ -81,21 +82,23 @@ class ExtendedSession:
             and "\\" not in frame
             and frame.startswith(_ROWS, _ROWS_AT)
         ):
+            if frame.endswith(self._next) and self._seq is not None and self._whole:
+                self._follow(self._seq + 1)
+                return CONTROL
             number = frame.rpartition(_SEQ)[2]
             if len(number) < 20 and number[-1:] == "}" and number[:-1].isdecimal():
-                seq = int(number[:-1])
-                if seq - 1 == self._seq and self._whole:
-                    self._seq = seq
-                    return CONTROL
-                self._count(seq)
+                self._count(int(number[:-1]))
                 return self._control()
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _follow(self, seq: int) -> None:
+        self._seq, self._next = seq, f"{_SEQ}{seq + 1}}}"
 
     def _count(self, seq: int) -> None:
         last = self._seq
         if last is not None and seq <= last:
             return  # a frame that was held for its symbol comes a second time
-        self._seq = seq
+        self._follow(seq)
         if last is not None and seq != last + 1 and self._whole:
             self._whole, self._gap = False, f"message {seq} came after {last}: what was between them is missing"
 
