@@ -311,6 +311,71 @@ def doctor(config: Path | None, as_json: bool, wait: float) -> None:
 
 
 @main.group()
+def silence() -> None:
+    """Holds back what matches, for a time; it is recorded, and told afterwards if it still lasts."""
+
+
+@silence.command("add")
+@click.argument("match", nargs=-1, required=True, metavar="KEY=VALUE…")
+@click.option("--reason", required=True, help="Why; it stands in the record of what was held back.")
+@click.option("--for", "lasts", required=True, help="How long: 30m, 8h, 7d.")
+@click.option("--author", help="Who; by default the user.")
+@_CONFIG
+def silence_add(match: tuple[str, ...], reason: str, lasts: str, author: str | None, config: Path | None) -> None:
+    """A silence that begins now. Keys: rule, scope, side, severity, window, kind, venue, coin; all have to fit."""
+    from . import silencing
+    from .spelling import parse_duration
+
+    settings = settings_or_fail(config)
+    try:
+        span = parse_duration(lasts)
+    except ValueError as error:
+        fail(f"--for: {error}", status=2)
+    start_logs(settings, level="error")
+    click.echo(_silencing(lambda: silencing.add(settings, silencing.matcher(match), reason, span, author)))
+
+
+@silence.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@_CONFIG
+def silence_list(as_json: bool, config: Path | None) -> None:
+    """Silences in force or to come, the one that ends first first."""
+    from . import silencing
+    from .clock import Clock
+
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    found = _silencing(lambda: silencing.read(settings))
+    if as_json:
+        click.echo(orjson.dumps([one.model_dump(mode="json") for one in found]).decode())
+        return
+    for one in found:
+        click.echo(silencing.line(one, Clock().now_ms()))
+
+
+@silence.command("end")
+@click.argument("silence_id")
+@_CONFIG
+def silence_end(silence_id: str, config: Path | None) -> None:
+    """Ends a silence now."""
+    from . import silencing
+
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    _silencing(lambda: silencing.end(settings, silence_id))
+
+
+def _silencing(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    from .eventlog import LogError
+    from .silencing import CannotSilence
+
+    try:
+        return run_loop(work())
+    except (CannotSilence, LogError) as error:
+        fail(str(error))
+
+
+@main.group()
 def topics() -> None:
     """The topics of the log."""
 

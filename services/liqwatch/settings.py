@@ -161,11 +161,11 @@ class AggregatorSettings(Section):
 class TargetSettings(Section):
     """Where alerts go. Which keys a kind needs is checked when it is built."""
 
-    kind: Literal["console", "slack", "telegram", "discord", "webhook"]
+    kind: Literal["console", "slack", "telegram", "discord", "teams", "pagerduty", "alertmanager", "webhook"]
     enabled: bool = True
-    url: SecretStr | None = Field(default=None, description="Incoming webhook (slack, discord) or webhook address.")
+    url: SecretStr | None = Field(default=None, description="Incoming webhook (slack, discord, teams), webhook address, or that of Alertmanager.")
     url_file: str | None = None
-    token: SecretStr | None = Field(default=None, description="Bot token (slack, telegram, discord).")
+    token: SecretStr | None = Field(default=None, description="Bot token (slack, telegram, discord), integration key (pagerduty).")
     token_file: str | None = None
     secret: SecretStr | None = Field(default=None, description="Signs the body of a webhook (HMAC-SHA256).")
     secret_file: str | None = None
@@ -184,6 +184,9 @@ class TargetSettings(Section):
             "slack": None if have_url or (have_token and self.channel) else "url, or token and channel",
             "telegram": None if have_token and self.channel else "token and channel (the chat id)",
             "discord": None if have_url or (have_token and self.channel) else "url, or token and channel",
+            "teams": None if have_url else "url (of a workflow's webhook)",
+            "pagerduty": None if have_token else "token (the integration key)",
+            "alertmanager": None if have_url else "url",
             "webhook": None if have_url and (self.secret or self.secret_file) else "url and secret",
         }[self.kind]
         if missing and self.enabled:

@@ -24,6 +24,7 @@ def notice(incident: Incident, step: Step, about: str | None, now_ms: int, repea
         facts={
             "incident_id": incident.incident_id,
             "rule": incident.rule,
+            "rule_kind": incident.rule_kind,
             "scope": incident.scope,
             "side": incident.side,
             "window": incident.window,
@@ -31,6 +32,7 @@ def notice(incident: Incident, step: Step, about: str | None, now_ms: int, repea
             "threshold": step.threshold,
             "opened_ms": incident.opened_ms,
         },
+        is_report=about is not None,
         repeat_of_ms=repeat_of_ms,
     )
 

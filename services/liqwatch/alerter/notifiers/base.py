@@ -34,6 +34,7 @@ class Notice:
     at_ms: int  # when it was decided
     sent_ms: int  # when this attempt is made
     facts: Mapping[str, Any] = field(default_factory=dict)  # for machines: rule, scope, usd, …
+    is_report: bool = False  # that another target refused the step: no part of the incident's own course
     repeat_of_ms: int | None = None  # when an attempt without a clear answer was made, if this one repeats it
 
 

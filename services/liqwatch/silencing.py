@@ -1,0 +1,149 @@
+"""`liqwatch silence`: writes silences to the log, or asks the live page's API where another process writes the log."""
+
+import getpass
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+
+from .alerter.silences import KEYS
+from .alerter.text import duration, moment
+from .assembly import build_log
+from .clock import Clock
+from .eventlog import EARLIEST, Entry, Log, LogError
+from .events import Silence
+from .settings import Settings
+from .spelling import did_you_mean
+from .topics import SILENCES
+
+_WITHIN = 10.0  # seconds
+LONGEST = timedelta(days=366)
+
+
+class CannotSilence(Exception):
+    """What was asked for cannot be done; a sentence with the remedy."""
+
+
+def matcher(words: Sequence[str]) -> dict[str, str]:
+    """`rule=longs-24h coin=BTC` as a matcher. Raises `CannotSilence`."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, is_pair, value = word.partition("=")
+        if key not in KEYS or not is_pair or not value:
+            raise CannotSilence(f"{word!r}: write KEY=VALUE with one of {', '.join(KEYS)}{did_you_mean(key, KEYS)}")
+        found[key] = value
+    return found
+
+
+async def add(settings: Settings, wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str | None) -> str:
+    """The id of a silence that begins now. Raises `CannotSilence` or `LogError`."""
+    if not timedelta(seconds=60) <= lasts <= LONGEST:
+        raise CannotSilence("a silence lasts from a minute to a year")
+    now_ms = Clock().now_ms()
+    silence = Silence(
+        silence_id=secrets.token_hex(4),
+        matcher=dict(wanted),
+        reason=reason,
+        author=author or getpass.getuser(),
+        from_ms=now_ms,
+        until_ms=now_ms + int(lasts.total_seconds() * 1000),
+    )
+    if not await _write(settings, silence.silence_id, silence.model_dump_json().encode(), now_ms):
+        body = {
+            "matcher": silence.matcher,
+            "reason": reason,
+            "author": silence.author,
+            "duration_seconds": int(lasts.total_seconds()),
+        }
+        answer = await _ask(settings, "POST", "silences", body)
+        return str(answer["silence_id"])
+    return silence.silence_id
+
+
+async def end(settings: Settings, silence_id: str) -> None:
+    """Ends a silence now. Raises `CannotSilence` or `LogError`."""
+    if silence_id not in {one.silence_id for one in await read(settings)}:
+        raise CannotSilence(f"there is no silence {silence_id}; `liqwatch silence list` shows them")
+    if not await _write(settings, silence_id, None, Clock().now_ms()):
+        await _ask(settings, "DELETE", f"silences/{silence_id}", None)
+
+
+async def read(settings: Settings) -> list[Silence]:
+    """Those in force or to come, the one that ends first first."""
+    log = build_log(settings, Clock(), read_only=True)
+    await log.open()
+    try:
+        known = await _known(log)
+    finally:
+        await log.close(timeout=3)
+    now_ms = Clock().now_ms()
+    return sorted((one for one in known.values() if one.until_ms > now_ms), key=lambda one: one.until_ms)
+
+
+def line(silence: Silence, now_ms: int) -> str:
+    """One silence for people."""
+    what = " ".join(f"{key}={value}" for key, value in silence.matcher.items())
+    begins = f"from {moment(silence.from_ms)} " if silence.from_ms > now_ms else ""
+    left = duration(silence.until_ms - now_ms)
+    until = f"{begins}until {moment(silence.until_ms)} ({left})"
+    return f"{silence.silence_id}  {what}  {until}  {silence.author}: {silence.reason}"
+
+
+async def _known(log: Log) -> dict[bytes, Silence]:
+    known: dict[bytes, Silence] = {}
+    reader = await log.reader(SILENCES, start=EARLIEST)
+    try:
+        ends = await reader.end_offsets()
+        while any(reader.positions().get(number, 0) < end for number, end in ends.items()):
+            for record in await reader.fetch(1.0):
+                known.pop(record.key, None)
+                if record.value is not None:
+                    known[record.key] = Silence.model_validate_json(record.value)
+    finally:
+        await reader.close()
+    return known
+
+
+async def _write(settings: Settings, key: str, value: bytes | None, now_ms: int) -> bool:
+    """False where another process holds the embedded log: that one has to be asked."""
+    log = build_log(settings, Clock())
+    try:
+        await log.open()
+    except LogError:
+        if settings.log.backend != "sqlite":
+            raise
+        return False
+    try:
+        if settings.log.backend == "sqlite":
+            await log.create([SILENCES])
+        await log.append(SILENCES, [Entry(key.encode(), value, now_ms)])
+    finally:
+        await log.close(timeout=3)
+    return True
+
+
+async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    web = settings.web
+    if web.token is None:
+        raise CannotSilence(
+            "another liqwatch writes the embedded log, and its live page takes silences only with a token: "
+            "set web.token or web.token_file there and here"
+        )
+    url = f"http://{web.host}:{web.port}/api/v1/{path}"
+    headers = {"Authorization": f"Bearer {web.token.get_secret_value()}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_WITHIN)) as http,
+            http.request(method, url, json=body, headers=headers) as response,
+        ):
+            if response.status < 300:
+                return await response.json() if response.status != 204 else {}
+            said = (await response.text())[:300]
+            raise CannotSilence(f"the live page at {web.host}:{web.port} says {response.status}: {said}")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise CannotSilence(
+            f"another liqwatch writes the embedded log, and its live page at {web.host}:{web.port} does not answer "
+            f"({type(error).__name__})"
+        ) from None

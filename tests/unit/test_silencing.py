@@ -1,0 +1,69 @@
+"""`liqwatch silence`: what is written, what is refused, and what is said where another process writes the log."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liqwatch import silencing
+from liqwatch.assembly import build_log
+from liqwatch.clock import Clock
+from liqwatch.settings import Settings
+from liqwatch.topics import TOPICS
+
+HOUR = timedelta(hours=1)
+
+
+def settings(folder: Path, **web: Any) -> Settings:
+    return Settings.model_validate({"log": {"path": str(folder / "x.db")}, "web": web})
+
+
+async def test_a_silence_is_written_listed_and_ended(tmp_path: Path) -> None:
+    on = settings(tmp_path)
+    wanted = silencing.matcher(["rule=longs-24h", "coin=BTC"])
+    later = await silencing.add(on, wanted, "maintenance", 2 * HOUR, "me")
+    sooner = await silencing.add(on, {"severity": "info"}, "noise", HOUR, "me")
+    assert [sooner, later] == [one.silence_id for one in await silencing.read(on)]
+    (_, known) = await silencing.read(on)
+    assert {"rule": "longs-24h", "coin": "BTC"} == known.matcher
+    assert silencing.line(known, known.from_ms).endswith("(2 h)  me: maintenance")
+    await silencing.end(on, sooner)
+    assert [later] == [one.silence_id for one in await silencing.read(on)]
+
+
+@pytest.mark.parametrize("words", [["rule"], ["rul=x"], ["rule="], [""]])
+def test_a_matcher_that_means_nothing_is_refused(words: list[str]) -> None:
+    with pytest.raises(silencing.CannotSilence, match="write KEY=VALUE with one of rule, scope"):
+        silencing.matcher(words)
+
+
+@pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=367)])
+async def test_a_silence_has_an_end_that_people_meant(tmp_path: Path, lasts: timedelta) -> None:
+    with pytest.raises(silencing.CannotSilence, match="from a minute to a year"):
+        await silencing.add(settings(tmp_path), {"rule": "x"}, "why", lasts, None)
+
+
+async def test_a_silence_that_is_not_there_cannot_be_ended(tmp_path: Path) -> None:
+    on = settings(tmp_path)
+    await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+    with pytest.raises(silencing.CannotSilence, match="there is no silence nope"):
+        await silencing.end(on, "nope")
+
+
+@pytest.mark.parametrize(
+    ("web", "said"),
+    [({}, "takes silences only with a token"), ({"token": "t", "port": 1}, "live page at 127.0.0.1:1 does not answer")],
+)
+async def test_while_another_process_writes_the_log_its_page_is_asked(
+    tmp_path: Path, web: dict[str, Any], said: str
+) -> None:
+    on = settings(tmp_path, **web)
+    running = build_log(on, Clock())
+    await running.open()
+    try:
+        await running.create(TOPICS.values())
+        with pytest.raises(silencing.CannotSilence, match=said):
+            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+    finally:
+        await running.close()
