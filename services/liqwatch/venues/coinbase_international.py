@@ -1,12 +1,9 @@
 """Coinbase's international derivatives, on Deribit's software. Unproven: nobody has seen the flag of a liquidation."""
 
 from datetime import timedelta
-from typing import Any
 
-from msgspec.structs import replace
-from typing_extensions import override
-
-from .base import Feed, InstrumentList, Received, Venue
+from ._rows import Stamp
+from .base import Feed, InstrumentList, Venue
 from .deribit import DeribitSession, instrument, read_instruments
 
 NAME = "coinbase_international"
@@ -15,16 +12,7 @@ NAME = "coinbase_international"
 class CoinbaseInternationalSession(DeribitSession):
     """Deribit's conversation, under another name."""
 
-    @override
-    def _answer(self, message: Any, received_ms: int) -> Received:
-        received = super()._answer(message, received_ms)
-        if not received.liquidations:
-            return received
-        renamed = [
-            replace(event, venue=NAME, event_id=f"{NAME}:{event.event_id.partition(':')[2]}")
-            for event in received.liquidations
-        ]
-        return replace(received, liquidations=renamed)
+    stamp = Stamp(NAME, "fill", "fill")
 
 
 VENUE = Venue(

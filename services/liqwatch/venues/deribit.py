@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,11 +12,13 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, asking, history_page
 from ._lists import coin, document, inside, page
-from ._numbers import RowError, shown, words
+from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, RowError, divide, shown, words
 from ._rows import (
+    Moment,
     Reading,
     Row,
     Stamp,
+    all_differ,
     explained,
     field,
     known,
@@ -61,9 +64,38 @@ SUBSCRIBE, SET_HEARTBEAT, TEST = 1, 2, 3  # ids of our requests
 HEARTBEAT_SECONDS = 10  # the least that is allowed
 STAMP = Stamp("deribit", "fill", "fill")
 
+_DATA = FrameKind.DATA
+_multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply  # exact, or the careful way
+_ID_SIGNS = str.maketrans("", "", "._:-")
+
+
+class _Trade(msgspec.Struct, gc=False):
+    trade_id: str
+    timestamp: Moment
+    price: Decimal
+    amount: Decimal
+    direction: Literal["buy", "sell"]
+    instrument_name: str
+    liquidation: str | None = None
+
+
+class _Params(msgspec.Struct, gc=False):
+    channel: str
+    data: list[_Trade]
+
+
+class _Frame(msgspec.Struct, gc=False):
+    method: Literal["subscription"]
+    params: _Params
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
 
 class DeribitSession:
     """One socket with the trades of all futures."""
+
+    stamp = STAMP  # another venue runs the same software
 
     def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
         self._instruments = instruments
@@ -102,6 +134,55 @@ class DeribitSession:
             and frame[-1] == "}"
         ):
             return CONTROL
+        try:
+            venue, events, others = self.stamp.venue, [], 0
+            params = _decode(frame).params
+            trades = params.data if params.channel.startswith("trades.") else []
+            for trade in trades:
+                flag = trade.liquidation
+                if flag is None:
+                    others += 1
+                    continue
+                symbol, price, number = trade.instrument_name, trade.price, trade.trade_id
+                instrument = self._instruments[symbol]
+                inverse = instrument.inverse
+                amount = trade.amount
+                usd = amount if inverse else _multiply(amount, price)
+                quantity = str(divide(amount, price)) if inverse else str(amount)
+                price_text, usd_text, side = str(price), str(usd), SIDES[trade.direction, flag]  # both: the careful way
+                if (
+                    price <= SMALLEST
+                    or amount <= SMALLEST
+                    or not SMALLEST < usd <= LARGEST_USD
+                    or "E" in f"{quantity}{price_text}{usd_text}"  # the JSON number may have been 1e3
+                    or not instrument.quick
+                    or len(number) > 64
+                    or not (number.isdecimal() or number.translate(_ID_SIGNS).isalnum())
+                    or not number.isascii()
+                ):
+                    break
+                event = Liquidation(
+                    f"{venue}:{symbol}:{number}:{side}",
+                    venue,
+                    symbol,
+                    instrument.base,
+                    instrument.quote,
+                    side,
+                    price_text,
+                    "fill",
+                    quantity,
+                    usd_text,
+                    trade.timestamp,
+                    received_ms,
+                    "venue",
+                    "stream",
+                    "fill",
+                )
+                events.append(event)
+            if events and len(events) + others == len(trades) and (len(events) == 1 or all_differ(events)):
+                return Received(_DATA, events)
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _answer(self, message: Any, received_ms: int) -> Received:
@@ -111,7 +192,9 @@ class DeribitSession:
         if method == "subscription" and isinstance(params, dict):
             if not str(params.get("channel")).startswith("trades."):
                 return IGNORED
-            return read_trades(params.get("data"), lambda row: _read(self._instruments, row, received_ms), "data")
+            return read_trades(
+                params.get("data"), lambda row: _read(self._instruments, row, received_ms, self.stamp), "data"
+            )
         if method == "heartbeat" and isinstance(params, dict):
             test = params.get("type") == "test_request"
             return Received(FrameKind.HEARTBEAT, replies=[_request(TEST, "test")]) if test else HEARTBEAT
@@ -141,16 +224,16 @@ class DeribitSession:
         return Received(FrameKind.REFUSED, error=text)
 
 
-def _read(instruments: Instruments, row: Row, received_ms: int) -> Reading:
+def _read(instruments: Instruments, row: Row, received_ms: int, stamp: Stamp = STAMP) -> Reading:
     flag = row.get("liquidation")
     if flag is None:
         return None
     if flag == BOTH:
-        return [_liquidated(instruments, row, party, received_ms) for party in "TM"]
-    return _liquidated(instruments, row, flag, received_ms)
+        return [_liquidated(instruments, row, party, received_ms, stamp) for party in "TM"]
+    return _liquidated(instruments, row, flag, received_ms, stamp)
 
 
-def _liquidated(instruments: Instruments, row: Row, flag: object, received_ms: int) -> Liquidation:
+def _liquidated(instruments: Instruments, row: Row, flag: object, received_ms: int, stamp: Stamp) -> Liquidation:
     instrument = known(instruments, row, "instrument_name")
     symbol, direction = instrument.symbol, field(row, "direction")
     side = SIDES.get((direction, flag)) if isinstance(direction, str) and isinstance(flag, str) else None
@@ -162,8 +245,8 @@ def _liquidated(instruments: Instruments, row: Row, flag: object, received_ms: i
         )
     time_ms = moment(field(row, "timestamp"), "timestamp")
     amount, price = quantity_of(row, "amount"), price_of(row, "price")
-    event_id = f"deribit:{symbol}:{own_id(row, 'trade_id')}:{side}"
-    return liquidation(STAMP, instrument, side, "", amount, price, time_ms, received_ms, event_id)
+    event_id = f"{stamp.venue}:{symbol}:{own_id(row, 'trade_id')}:{side}"
+    return liquidation(stamp, instrument, side, "", amount, price, time_ms, received_ms, event_id)
 
 
 def _request(number: int, method: str, **params: object) -> str:
