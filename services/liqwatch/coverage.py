@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from .events import Completeness, Coverage, VenueCoverage
+from .events import Completeness, VenueCoverage
 
 Span = tuple[int, int]
 
@@ -34,6 +35,29 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
                 kept.append((hole_end, end))
         left = kept
     return left
+
+
+class Interval(Protocol):
+    """A `events.Coverage`, or as much of one as is needed here."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def collector(self) -> str: ...
+    @property
+    def interval_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def from_ms(self) -> int: ...
+    @property
+    def to_ms(self) -> int: ...
+    @property
+    def open(self) -> bool: ...
+    @property
+    def completeness(self) -> Completeness: ...
+    @property
+    def ended_by(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -69,7 +93,7 @@ class CoverageBook:
         self._intervals: dict[str, _Interval] = {}
         self._completeness: dict[str, Completeness] = {}
 
-    def apply(self, message: Coverage) -> None:
+    def apply(self, message: Interval) -> None:
         """Takes a message of the topic. The one that ends an interval has the last word: it may set the end back."""
         self._completeness[message.venue] = message.completeness
         known = self._intervals.get(message.interval_id)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,21 @@ async def test_the_hourly_comparison_counts_what_the_stream_did_not_bring_and_fi
             await until(lambda: ["silently missed"] == ids(log))
             assert (1, 0) == (collector.service.states()[0].missed, collector.service.states()[0].filled)
             assert 1 == len(collector.told("the stream missed events that the venue's list has; they were filled in"))
+
+
+async def test_what_only_a_late_list_tells_was_not_missed(tmp_path: Path) -> None:
+    log, start = MemoryLog(), now_ms()
+    await watched(log, since_ms=start - 10 * HOUR, until_ms=start + HOUR)
+    venue = with_history()
+    assert venue.history is not None
+    venue = replace(venue, history=replace(venue.history, settles=timedelta(minutes=70)))
+    rows = [row("flagged late", at=start - 90 * 60_000), row("not settled", at=start - 60 * 60_000)]
+    async with VenueServer(past=answering(rows)) as server:
+        async with collecting(server, log, tmp_path, venue=venue) as collector:
+            await until(lambda: ids(log) == ["flagged late"])
+            await until(lambda: 1 == collector.metric("liqwatch_feed_filled_events_total"))
+            assert 0 == collector.metric("liqwatch_feed_missed_events_total")
+            assert [] == fills(log)
 
 
 async def test_what_was_quarantined_is_not_added_through_the_back_door(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ from .readback import read_back
 from .watch import LIMITS, Limits
 
 _TOGETHER_MS = 10 * 60_000  # gaps so near to each other are one question
-_LATE_LIST_MS = 30 * 60_000  # a list that settles so late is where the venue's flags come from: it is read more often
+# A list that settles so late is where the venue's flags come from, not its stream: it is read more often, and what is
+# new in it was not missed.
+_LATE_LIST_MS = 30 * 60_000
 _LATE_LIST_SECONDS = 300.0
 _MOST_TRIES = 20  # of one gap; it stays visible
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
@@ -67,7 +69,8 @@ class Filler:
         self._edge_ms = int(self.limits.edge * 1000 * speed)
         self._settles_ms = int(max(self.history.settles.total_seconds() * 1000, self.limits.appended * 1000 * speed))
         self._reaches_ms = int(self.history.reaches.total_seconds() * 1000)
-        every = self.compare_every if self._settles_ms < _LATE_LIST_MS else min(self.compare_every, _LATE_LIST_SECONDS)
+        self._late_list = self._settles_ms >= _LATE_LIST_MS
+        every = min(self.compare_every, _LATE_LIST_SECONDS) if self._late_list else self.compare_every
         self._compare_ms, self._compare_seconds = int(self.compare_every * 1000), every / speed
 
     async def run(self) -> None:
@@ -136,7 +139,11 @@ class Filler:
         watched = [
             (start + self._edge_ms, end - self._edge_ms) for start, end in self.follower.book.live(self.venue.name)
         ]
-        missed = [event for event in left if any(start < event.event_time_ms < end for start, end in watched)]
+        missed = [
+            event
+            for event in left
+            if not self._late_list and any(start < event.event_time_ms < end for start, end in watched)
+        ]
         self._count(left, missed)
         wanted = {event.event_id for event in left}
         for _ in range(_LOOKS):
