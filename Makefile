@@ -8,7 +8,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop up down compose clean
+.PHONY: help setup setup-deploy run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop up down compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -16,13 +16,16 @@ help: ## this list
 setup: ## .venv with every package the locks name; quick when up to date
 	@requirements/install.sh
 
+setup-deploy: setup ## also the tools that check deploy/ (hadolint, kubectl, schemas of Kubernetes)
+	@requirements/install-deploy.sh
+
 run: setup ## everything in one process on the embedded log
 	@$(BIN)/liqwatch run $(ARGS)
 
 demo: setup ## the same against simulated venues: a crash day in a minute
 	@$(BIN)/liqwatch demo $(ARGS)
 
-test: setup ## the tests
+test: setup-deploy ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 fuzz: setup ## long fuzzing of every venue, FUZZ_SECONDS=30 each; ARGS="okx gate" for some of them
@@ -51,7 +54,7 @@ lock: setup ## resolve pyproject.toml into requirements/*.lock; ARGS=--upgrade t
 	@requirements/lock.sh $(ARGS)
 
 picture: setup ## docs/page.png, the live page during a crash; needs a Chromium
-	@LIQWATCH_PICTURE=$(CURDIR)/docs/page.png $(BIN)/python -m pytest -q tests/acceptance/test_page.py -k picture
+	@PAGE_PICTURE=$(CURDIR)/docs/page.png $(BIN)/python -m pytest -q tests/acceptance/test_page.py -k picture
 
 bench: setup ## the published figures
 	@$(BIN)/python -m benchmarks $(ARGS)

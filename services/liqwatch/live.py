@@ -22,7 +22,6 @@ from .status.screen import show_screen
 from .venues import names as venue_names
 
 _LINES_EVERY = 10.0
-_PAGE_WITHIN = 10.0
 _EVERYTHING = ("web", "alerter", "aggregator", "collector")  # the page is the last to go
 
 
@@ -132,10 +131,10 @@ async def _with_status(process: Process, console: Console, title: str, *, termin
 
     async def status() -> None:
         await process.ready.wait()
-        if process.has("web"):
-            await _say_page(process)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(board.follow(process.stop))
+            if process.has("web"):
+                tasks.create_task(_say_page(process, _printer(console, terminal)))
             tasks.create_task(
                 show_screen(board, process.stop, console, title)
                 if terminal
@@ -150,12 +149,10 @@ async def _with_status(process: Process, console: Console, title: str, *, termin
         await asyncio.wait([task], timeout=2)
 
 
-async def _say_page(process: Process) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PAGE_WITHIN):
-            while not process.page():  # noqa: ASYNC110 - it listens a moment after it was started
-                await asyncio.sleep(0.05)
-        print(f"Live page: {process.page()}", flush=True)
+async def _say_page(process: Process, say: Callable[[str], None]) -> None:
+    while not process.page():  # noqa: ASYNC110 - it listens a moment after it was started
+        await asyncio.sleep(0.05)
+    say(f"Live page: {process.page()}")
 
 
 async def send_test(settings: Settings, target: str) -> tuple[bool, str]:

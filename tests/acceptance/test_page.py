@@ -22,6 +22,7 @@ from tests.support.config import Setup
 from tests.support.cut_line import CutLine, cut_line
 from tests.support.liquidations import liquidation
 from tests.support.program import running
+from tests.support.waiting import until
 from tests.support.web_stage import web_stage
 
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(240)]
@@ -73,7 +74,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         command = ["run", "--config", str(setup.write())]
         program = await stack.enter_async_context(running(command, tmp_path, port=setup.ports["run"]))
         await program.ready()
-        assert f"Live page: http://127.0.0.1:{setup.page_port}/" in program.stdout
+        await until(lambda: f"Live page: http://127.0.0.1:{setup.page_port}/" in program.stdout, LIMIT / 1000)
         line = await stack.enter_async_context(cut_line("127.0.0.1", setup.page_port))
         browser = await stack.enter_async_context(chromium())
         page = await browser.new_page(viewport={"width": 1400, "height": 1000}, color_scheme="light")
@@ -214,23 +215,23 @@ async def test_a_symbol_never_becomes_markup(tmp_path: Path) -> None:
 
 
 async def test_a_day_in_one_picture(tmp_path: Path) -> None:
-    """The demo at the height of its crash; LIQWATCH_PICTURE=docs/page.png keeps what is seen."""
-    async with running(["demo", "--speed", "2400"], tmp_path) as program, chromium() as browser:
-        async with asyncio.timeout(60):
-            while "Live page: " not in program.stdout:
-                await asyncio.sleep(0.1)
+    """The demo at the height of its crash; PAGE_PICTURE=docs/page.png keeps what is seen."""
+    async with running(["demo", "--speed", "1200"], tmp_path) as program, chromium() as browser:
+        await until(lambda: "Live page: " in program.stdout, LIMIT / 1000)
         origin = re.search(r"Live page: (\S+)", program.stdout)
         assert origin is not None
-        page = await browser.new_page(viewport={"width": 1280, "height": 1180}, color_scheme="light")
+        page = await browser.new_page(viewport={"width": 1280, "height": 1240}, color_scheme="light")
         complaints = Complaints(page)
         await page.goto(origin[1])
         # The last rung is passed when the crash is over and the day is still in the window.
         await expect(page.locator("#rungs")).to_contain_text("past the last rung", timeout=90_000)
-        await page.wait_for_timeout(3000)
+        await expect(page.locator("#open li").first).to_be_visible(timeout=LIMIT)
+        await expect(page.locator("#stale")).to_be_hidden(timeout=LIMIT)
         await expect(page.locator("#chart")).to_have_attribute(
-            "aria-label", re.compile(r"longs \$1\d\.\dB"), timeout=LIMIT
+            "aria-label", re.compile(r"longs \$1[12]\.\dB"), timeout=LIMIT
         )
-        picture = Path(os.environ.get("LIQWATCH_PICTURE", tmp_path / "page.png"))
+        await page.wait_for_timeout(4000)  # the lines have caught up with the figures
+        picture = Path(os.environ.get("PAGE_PICTURE", tmp_path / "page.png"))
         await page.screenshot(path=picture)
         assert 20_000 < picture.stat().st_size < 300_000
         assert [] == complaints.found

@@ -1,5 +1,6 @@
 """The latest liquidations, kept by size, so that a flood of small ones does not wash out the large. Pure."""
 
+from bisect import bisect_right
 from collections import deque
 from heapq import nlargest
 
@@ -19,7 +20,7 @@ class Tape:
     def add(self, event: Liquidation) -> int | None:
         """Its worth in micro-dollars; None for one that is there already. Raises `ValueError` for odd money."""
         worth = micros(event.notional_usd)
-        tier = self._tiers[max(number for number, least in enumerate(_TIERS) if worth >= least or number == 0)]
+        tier = self._tiers[max(0, bisect_right(_TIERS, worth) - 1)]
         if event.event_id in self._ids:
             return None
         if len(tier) == LIMIT:

@@ -122,24 +122,27 @@ export class Chart {
     const clip = (y) => Math.min(Math.max(y, bbox.top), bbox.top + bbox.height);
     const height = (usd) => clip(chart.valToPos(usd, "sum", true));
     ctx.save();
-    this.#rungs.forEach((rung, number) => {
-      const [from, to] = [height(rung.usd), height(this.#rungs[number + 1]?.usd ?? Infinity)];
+    let written = Infinity;
+    for (const rung of this.#rungs) {
+      const y = height(rung.usd);
       ctx.fillStyle = colour("--band");
       // Each band lies on those below it: the higher the total, the stronger the colour.
-      ctx.fillRect(bbox.left, bbox.top, bbox.width, Math.max(0, from - bbox.top));
-      if (from - to > 0 || number === this.#rungs.length - 1) this.#label(ctx, bbox, from, rung);
-    });
+      ctx.fillRect(bbox.left, bbox.top, bbox.width, Math.max(0, y - bbox.top));
+      if (y <= bbox.top + 2) continue;
+      const legible = written - y > 13 * devicePixelRatio;
+      this.#rung(ctx, bbox, y, legible ? `${rung.side === "both" ? "total" : `${rung.side}s`} ${money(rung.usd)}` : "");
+      if (legible) written = y;
+    }
     this.#gaps(chart);
     ctx.restore();
   }
 
-  #label(ctx, bbox, y, rung) {
-    if (y <= bbox.top + 2) return;
+  #rung(ctx, bbox, y, words) {
     const ratio = devicePixelRatio;
     ctx.fillStyle = colour("--warn");
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
-    ctx.fillText(`${rung.side === "both" ? "total" : `${rung.side}s`} ${money(rung.usd)}`, bbox.left + 4 * ratio, y - 3 * ratio);
+    ctx.fillText(words, bbox.left + 4 * ratio, y - 3 * ratio);
     ctx.strokeStyle = colour("--warn");
     ctx.lineWidth = ratio;
     ctx.setLineDash([4 * ratio, 4 * ratio]);
@@ -194,7 +197,9 @@ export class Chart {
       ctx.lineTo(x - 6 * ratio, bbox.top);
       ctx.lineTo(x + 6 * ratio, bbox.top);
       ctx.fill();
+      ctx.globalAlpha = 0.35;
       ctx.fillRect(x - ratio / 2, bbox.top, ratio, bbox.height);
+      ctx.globalAlpha = 1;
     }
     ctx.restore();
   }

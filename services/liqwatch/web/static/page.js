@@ -50,7 +50,8 @@ function annotate(totals) {
   const ladders = totals?.rungs ?? [];
   const shown = ladders.some((rung) => rung.side === lead) ? ladders.filter((rung) => rung.side === lead) : ladders;
   const rungs = shown.flatMap((rung) => rung.thresholds_usd.map((usd) => ({ usd: dollars(usd), side: rung.side })));
-  const marks = [...state.incidents.values()].flatMap((incident) =>
+  const whole = [...state.incidents.values()].filter((incident) => incident.scope === "all");
+  const marks = whole.flatMap((incident) =>
     incident.steps
       .filter((step) => step.kind === "fired" || step.kind === "stepped_up")
       .map((step) => ({ at_ms: step.at_ms, severity: incident.severity })),

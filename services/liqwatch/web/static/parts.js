@@ -4,6 +4,7 @@ import { byId, make, say } from "./dom.js";
 import { ago, clock, dollars, lag, moment, money, percent } from "./words.js";
 
 const TAPE_ROWS = 60;
+const unfolded = new Set(); // alerts whose text is shown
 const STATES = { watched: "watched", not_watched: "not watched", never_seen: "never seen" };
 
 /** The two sides of a window, how complete they are, and how far it is to the next rung. */
@@ -112,9 +113,15 @@ function item(incident, step) {
   const since = `${incident.severity}, ${incident.rule}, opened ${moment(incident.opened_ms)}`;
   const over = incident.closed_ms === null ? "" : `, closed ${moment(incident.closed_ms)}`;
   const peak = `; peak ${money(incident.peak_usd)} at ${clock(incident.peak_at_ms)}`;
+  const told = make("details", "", make("summary", "small", "what was told"), make("p", "text", step?.text ?? ""));
+  told.open = unfolded.has(incident.incident_id);
+  told.addEventListener("toggle", () => {
+    if (told.open) unfolded.add(incident.incident_id);
+    else unfolded.delete(incident.incident_id);
+  });
   const element = make(
     "li", "", make("p", "headline", step?.headline ?? incident.rule),
-    make("p", "small muted", since + over + peak), make("p", "text", step?.text ?? ""),
+    make("p", "small muted", since + over + peak), told,
   );
   element.dataset.severity = incident.severity;
   element.dataset.incident = incident.incident_id;
