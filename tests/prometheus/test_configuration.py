@@ -16,8 +16,9 @@ def _prometheus_is_here() -> None:
     require_prometheus()
 
 
-def test_the_configuration_is_valid() -> None:
-    done = promtool("check", "config", str(CONFIGURATION))
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.kubernetes.yml"])
+def test_the_configuration_is_valid(name: str) -> None:
+    done = promtool("check", "config", str(CONFIGURATION.with_name(name)))
     assert 0 == done.returncode, done.stderr
 
 

@@ -88,7 +88,9 @@ def test_a_recording_is_an_object_a_line(path: Path) -> None:
     assert all(isinstance(json.loads(line), dict) for line in path.read_text().splitlines() if line)
 
 
-@pytest.mark.parametrize("name", [".ci/run", "requirements/install.sh", "requirements/lock.sh"])
+@pytest.mark.parametrize(
+    "name", [".ci/run", "requirements/install.sh", "requirements/install-deploy.sh", "requirements/lock.sh"]
+)
 def test_a_script_can_be_run_and_is_valid_shell(name: str) -> None:
     path = ROOT / name
     assert os.access(path, os.X_OK)

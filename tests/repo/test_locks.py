@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 REQUIRED = PROJECT["project"]["dependencies"]
 GROUPS = PROJECT["dependency-groups"]
-LOCKS = {"run": REQUIRED, "dev": [*REQUIRED, *GROUPS["dev"]], "installer": GROUPS["installer"]}
+LOCKS = {
+    "run": REQUIRED,
+    "dev": [*REQUIRED, *GROUPS["dev"]],
+    "deploy": GROUPS["deploy"],
+    "installer": GROUPS["installer"],
+}
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)(?: ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
 COMMENT = re.compile(r"^\s*#(?!.*://)")
@@ -85,5 +90,6 @@ def test_a_dependency_that_was_added_without_the_lock_is_seen() -> None:
 
 
 def test_tests_run_on_the_versions_that_the_program_runs_on() -> None:
-    run, dev = pins(read("run")), pins(read("dev"))
+    run, dev, deploy = pins(read("run")), pins(read("dev")), pins(read("deploy"))
     assert run == {name: dev.get(name) for name in run}
+    assert {} == {name: version for name, version in deploy.items() if dev.get(name, version) != version}
