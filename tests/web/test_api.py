@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from liqwatch import topics
+from liqwatch.alerter import silences
 from liqwatch.eventlog import Entry
 from liqwatch.events import BarRow
 from liqwatch.web.server import SECURITY
+from liqwatch.web.shapes import Matcher
 from liqwatch.wire import LargestRecord
 from tests.support.liquidations import liquidation
 from tests.support.waiting import until
@@ -301,6 +303,10 @@ async def test_a_silence_that_is_not_right_says_which_field(
 ) -> None:
     status, body, _ = await stage.ask("POST", "/api/v1/silences", json=WANTED | change, headers=BEARER)
     assert 400 == status and words in body["detail"]
+
+
+def test_what_can_be_silenced_here_is_what_the_alerter_knows() -> None:
+    assert silences.KEYS == tuple(Matcher.model_fields)
 
 
 async def test_a_body_that_is_no_json_or_too_large_is_refused(stage: WebStage) -> None:

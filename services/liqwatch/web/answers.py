@@ -183,10 +183,10 @@ def event(one: Liquidation) -> Json:
 
 
 _INCIDENT = {
-    "incident_id", "rule", "scope", "side", "window", "severity", "opened_ms", "closed_ms", "peak_usd", "peak_at_ms",
-    "largest", "coverage",
+    "incident_id", "rule", "rule_kind", "scope", "side", "window", "severity", "opened_ms", "closed_ms",
+    "peak_usd", "peak_at_ms", "largest", "coverage",
 }  # fmt: skip
-_STEP = {"kind", "at_ms", "usd", "threshold", "headline", "text"}
+_STEP = {"kind", "at_ms", "usd", "threshold", "value", "headline", "text", "held_back"}
 
 
 def incident(one: Incident) -> Json:

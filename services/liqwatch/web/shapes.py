@@ -144,9 +144,11 @@ class StepAnswer(Shape):
     kind: Literal["fired", "stepped_up", "reminded", "cleared"]
     at_ms: Milliseconds
     usd: DecimalText
-    threshold: DecimalText
+    threshold: DecimalText = Field(description="The step, in the unit of the rule's kind; USD for a level.")
+    value: DecimalText | None = Field(description="What was judged, in that unit, where it is not `usd`.")
     headline: str
     text: str
+    held_back: str | None = Field(description="Why nobody was told: a silence, a wider incident, or quiet hours.")
     deliveries: list[Delivery]
 
 
@@ -157,6 +159,7 @@ class IncidentAnswer(BaseModel):
 
     incident_id: str
     rule: str
+    rule_kind: Literal["level", "order", "surge", "record", "cascade", "feed"]
     scope: str
     side: SideOrBoth
     window: str
@@ -237,6 +240,9 @@ class Matcher(Shape):
     side: SideOrBoth | _Absent = None
     severity: Word | _Absent = None
     window: Word | _Absent = None
+    kind: Word | _Absent = None
+    venue: Word | _Absent = None
+    coin: Word | _Absent = None
 
 
 class NewSilence(Shape):
@@ -257,7 +263,7 @@ def new_silence(body: bytes) -> NewSilence:
         where = ".".join(str(part) for part in first["loc"][:4]) or "body"
         raise Problem(400, f"{where[:100]}: {first['msg']}") from None
     if not wanted.matcher.model_fields_set or None in wanted.matcher.model_dump(exclude_unset=True).values():
-        raise Problem(400, "matcher: name at least one of rule, scope, side, severity, window, and none as null")
+        raise Problem(400, f"matcher: name at least one of {', '.join(Matcher.model_fields)}, and none as null")
     return wanted
 
 

@@ -119,6 +119,7 @@ function item(incident, step) {
     if (told.open) unfolded.add(incident.incident_id);
     else unfolded.delete(incident.incident_id);
   });
+  if (step?.held_back) told.append(make("p", "small", `Nobody was told: ${step.held_back}.`));
   const element = make(
     "li", "", make("p", "headline", step?.headline ?? incident.rule),
     make("p", "small muted", since + over + peak), told,
