@@ -310,6 +310,46 @@ def doctor(config: Path | None, as_json: bool, wait: float) -> None:
     sys.exit(0 if finding.all_well(found) else 1)
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable: the whole records.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many, open ones first.")
+@_CONFIG
+def incidents(as_json: bool, limit: int, config: Path | None) -> None:
+    """Incidents that the log has: open ones, then the newest."""
+    from . import explaining
+    from .clock import Clock
+
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    found = _from_log(lambda: explaining.incidents(settings))[:limit]
+    if as_json:
+        click.echo(orjson.dumps([one.model_dump(mode="json") for one in found]).decode())
+        return
+    for line in explaining.listing(found, Clock().now_ms()):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("incident_id", metavar="INCIDENT")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@_CONFIG
+def explain(incident_id: str, as_json: bool, config: Path | None) -> None:
+    """What an incident said and to whom, and its figures counted anew from liquidations; exit 1 if they differ."""
+    from . import explaining
+
+    settings = settings_or_fail(config)
+    start_logs(settings, level="error")
+    found = _from_log(lambda: explaining.explain(settings, incident_id))
+    if found is None:
+        fail(f"there is no incident {incident_id}; `liqwatch incidents` lists them", status=2)
+    if as_json:
+        click.echo(orjson.dumps(explaining.as_object(*found)).decode())
+    else:
+        for line in explaining.words(*found):
+            click.echo(line)
+    sys.exit(1 if any(step.verdict == "differs" for step in found[1]) else 0)
+
+
 @main.group()
 def silence() -> None:
     """Holds back what matches, for a time; it is recorded, and told afterwards if it still lasts."""
@@ -332,7 +372,7 @@ def silence_add(match: tuple[str, ...], reason: str, lasts: str, author: str | N
     except ValueError as error:
         fail(f"--for: {error}", status=2)
     start_logs(settings, level="error")
-    click.echo(_silencing(lambda: silencing.add(settings, silencing.matcher(match), reason, span, author)))
+    click.echo(_from_log(lambda: silencing.add(settings, silencing.matcher(match), reason, span, author)))
 
 
 @silence.command("list")
@@ -345,7 +385,7 @@ def silence_list(as_json: bool, config: Path | None) -> None:
 
     settings = settings_or_fail(config)
     start_logs(settings, level="error")
-    found = _silencing(lambda: silencing.read(settings))
+    found = _from_log(lambda: silencing.read(settings))
     if as_json:
         click.echo(orjson.dumps([one.model_dump(mode="json") for one in found]).decode())
         return
@@ -362,10 +402,10 @@ def silence_end(silence_id: str, config: Path | None) -> None:
 
     settings = settings_or_fail(config)
     start_logs(settings, level="error")
-    _silencing(lambda: silencing.end(settings, silence_id))
+    _from_log(lambda: silencing.end(settings, silence_id))
 
 
-def _silencing(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+def _from_log(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     from .eventlog import LogError
     from .silencing import CannotSilence
 
