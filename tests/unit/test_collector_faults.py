@@ -2,13 +2,16 @@
 
 import asyncio
 import functools
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from liqwatch.supervise import Backoff
+from liqwatch.venues import discover
 from tests.support import venue_server as venues
 from tests.support.collecting import QUICK, collecting, coverage, ids, rejected
 from tests.support.fake_venue import FAKE, LISTING, PATH, liquidation_frame
@@ -269,3 +272,18 @@ async def test_a_venue_that_delivers_a_little_and_closes_is_not_hammered_either(
             await asyncio.sleep(0.5)
             assert server.connects <= 4  # after 0.25, 0.5, 1, 2 seconds, not after 0.25 each time
             assert 1 == len(collector.told("venue is down"))
+
+
+async def test_a_socket_that_missed_a_numbered_message_is_replaced_and_says_why(tmp_path: Path) -> None:
+    row = {"m": "BTC-USD", "S": "SELL", "tT": "TRADE", "T": 1_795_000_000_000, "p": "70000", "q": "1", "i": 1}
+
+    async def leaves_one_out(server: VenueServer, peer: ServerConnection) -> None:
+        for number in (1, 2, *range(4, 1000)):
+            await peer.send(json.dumps({"ts": 1_795_000_000_900, "data": [row], "seq": number}, separators=(",", ":")))
+            await asyncio.sleep(0.02)
+
+    numbered = replace(FAKE, session=discover()["extended"].session, ping_every=None)
+    async with VenueServer(behave=leaves_one_out) as server:
+        async with collecting(server, MemoryLog(), tmp_path, venue=numbered) as collector:
+            await until(lambda: collector.reconnects("refused") >= 1)
+            assert "message 4 came after 2" in str(collector.lines)

@@ -80,8 +80,8 @@ class Conversation:
         kind = received.kind
         if kind is FrameKind.CONTROL:
             watch.last_control, self._last_control_ms = now, at_ms
-            if not self._delivered:
-                self._delivers()
+            if not self._delivered or received.error is not None:
+                self._delivers(received.error)
         elif kind is FrameKind.DATA:
             self._intake.take(self.session, self.meter, frame, received, at_ms)
             self._rejections.note(False)
@@ -149,8 +149,10 @@ class Conversation:
             self._last_control_ms = self._last_good_ms = at_ms
             self._turn("delivering" if self._delivered else "acknowledged")
 
-    def _delivers(self) -> None:
+    def _delivers(self, missing: str | None = None) -> None:
         self._delivered = True
+        if missing is not None:  # this came, and something before it did not: why the session takes its yes back
+            self.detail = missing
         self._turn("delivering" if self.acknowledged else self.state)
 
     def _refused(self, received: Received) -> None:

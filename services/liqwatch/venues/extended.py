@@ -48,7 +48,7 @@ class ExtendedSession:
     """One socket with the trades of all markets. There is no request and no answer: its first trades are the yes.
 
     `seq` counts a connection's messages: where one is missing, the yes is taken back, so that the socket is replaced,
-    and the next frame of ordinary trades comes back as the refusal that says why.
+    and the next frame of ordinary trades has the error that says why.
     """
 
     control_expected = True  # the trades themselves
@@ -104,7 +104,7 @@ class ExtendedSession:
 
     def _control(self) -> Received:
         gap, self._gap = self._gap, None
-        return CONTROL if gap is None else Received(FrameKind.REFUSED, error=gap)
+        return CONTROL if gap is None else Received(FrameKind.CONTROL, error=gap)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict) or "data" not in message:
@@ -113,7 +113,7 @@ class ExtendedSession:
         seq = message.get("seq")
         if isinstance(seq, int) and (self._seq is not None or received.kind is not FrameKind.REJECTED):
             self._count(seq)
-        return self._control() if received is CONTROL else received
+        return self._control() if received.kind is FrameKind.CONTROL else received
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
         if field(row, "tT") != LIQUIDATION:
