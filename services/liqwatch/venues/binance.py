@@ -42,6 +42,7 @@ from ._rows import (
     price_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -212,7 +213,7 @@ class BinanceSession:
 
     def _read(self, order: Row, received_ms: int) -> Liquidation | None:
         instrument = known(self._instruments, order, "s")
-        symbol, product = instrument.symbol, order.get("st")
+        symbol, product = instrument.symbol, whole(order.get("st"))
         if product is not None and product != (COIN_M if instrument.inverse else USD_M):
             raise RowError(Reason.MALFORMED, f"{symbol}: st is {shown(product)}, another product's", symbol)
         side = chosen(order, "S", SIDES, symbol)

@@ -120,6 +120,8 @@ class BitfinexSession:
             elif key == CONTROL_KEY:
                 self._ticking = message.get("chanId")
             return ACK
+        if event in ("unsubscribed", "conf"):
+            return ACK
         if event == "error":
             return self._refused(key, words(f"{message.get('msg')} (code {message.get('code')})"))
         if event == "info":

@@ -168,6 +168,8 @@ class BitgetSession:
             if topic == TOPIC and product in PRODUCTS:
                 self._asked.grant(str(product))
             return ACK
+        if message["event"] == "unsubscribe":
+            return ACK
         if message["event"] != "error":
             return IGNORED
         text = words(f"{message.get('msg')} (code {message.get('code')})")

@@ -26,6 +26,7 @@ from ._rows import (
     quantity_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -113,7 +114,7 @@ class BitmartSession:
         return Received(FrameKind.REFUSED, error=words(f"{group}: {message.get('error')}"))
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
-        if row.get("type") != LIQUIDATION:
+        if whole(row.get("type")) != LIQUIDATION:
             return None
         instrument = known(self._instruments, row, "symbol")
         symbol, seller_took = instrument.symbol, field(row, "m")  # m: the buyer was the maker

@@ -205,7 +205,7 @@ class DeribitSession:
         return rejected(f"neither a notification nor an answer: {shown(message)}")
 
     def _told(self, request: object, result: object) -> Received:
-        if request == TEST:
+        if request == TEST or (isinstance(result, dict) and "version" in result):
             return HEARTBEAT
         if request != SUBSCRIBE:
             return ACK

@@ -176,8 +176,11 @@ class GateSession:
             return rejected(f"no channel: {shown(message)}")
         if message.get("error") is not None:
             return self._refused(channel, message["error"])
-        if what == "subscribe":
-            if channel == CHANNEL:
+        if what in ("subscribe", "unsubscribe"):
+            result = message.get("result")
+            if isinstance(result, dict) and result.get("status", "success") != "success":
+                return self._refused(channel, result)
+            if channel == CHANNEL and what == "subscribe":
                 self._asked.grant(CHANNEL)
             return ACK
         if what != "update":
@@ -187,7 +190,8 @@ class GateSession:
         return CONTROL if channel == CONTROL_CHANNEL else IGNORED
 
     def _refused(self, channel: str, error: object) -> Received:
-        text = words(f"{error.get('message')} (code {error.get('code')})" if isinstance(error, dict) else error)
+        named = isinstance(error, dict) and "message" in error
+        text = words(f"{error.get('message')} (code {error.get('code')})" if named else error)  # type: ignore[attr-defined]
         if channel == CONTROL_CHANNEL:
             self._control = False
             return Received(FrameKind.IGNORED, error=f"no control channel: {text}")

@@ -28,6 +28,7 @@ from ._rows import (
     quantity_of,
     read_rows,
     rejected,
+    whole,
 )
 from .base import (
     ACK,
@@ -166,12 +167,14 @@ class HtxSession:
             return read_rows(message.get("data"), lambda row: self._read(row, received_ms), "data")
         if op == "sub":
             return self._told(message)
-        if op in ("pong", "close", "unsub"):
+        if op == "unsub":
+            return ACK
+        if op in ("pong", "close"):
             return HEARTBEAT if op == "pong" else IGNORED
         return rejected(f"no op that is known: {shown(message)}")
 
     def _told(self, message: Row) -> Received:
-        code = message.get("err-code")
+        code = whole(message.get("err-code"))
         if code in (0, REPEATED):
             if message.get("topic") == TOPIC:
                 self._asked.grant(TOPIC)

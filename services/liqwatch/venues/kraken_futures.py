@@ -139,6 +139,8 @@ class KrakenFuturesSession:
                 for product in products:
                     self._asked.grant(str(product).upper())
             return ACK
+        if what == "unsubscribed":
+            return ACK
         if what not in ("alert", "error"):
             return IGNORED
         text = words(message.get("message"))

@@ -157,6 +157,8 @@ class LighterSession:
         if message.get("error") is not None:
             return self._refused(message["error"])
         kind = message.get("type")
+        if kind == "unsubscribed":
+            return ACK
         if kind in ("ping", "pong"):
             return Received(FrameKind.HEARTBEAT, replies=('{"type":"pong"}',)) if kind == "ping" else HEARTBEAT
         if not isinstance(kind, str):

@@ -192,6 +192,8 @@ class OkxSession:
             if channel == CHANNEL and product in TYPES:
                 self._asked.grant(str(product))
             return ACK
+        if message["event"] == "unsubscribe":
+            return ACK
         if message["event"] != "error":  # a notice, such as 64008: closing for an upgrade
             return IGNORED
         # An error does not repeat what was asked for: only its text names the channel.

@@ -96,6 +96,8 @@ class OrderlySession:
             return Received(FrameKind.HEARTBEAT, replies=('{"event":"pong"}',)) if what == "ping" else HEARTBEAT
         if what == "subscribe":
             return self._granted(message)
+        if what == "unsubscribe":
+            return ACK
         if topic is None and what is None:
             return rejected(f"neither a topic nor an event: {shown(message)}")
         return IGNORED

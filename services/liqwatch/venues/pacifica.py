@@ -106,6 +106,8 @@ class PacificaSession:
             return CONTROL if isinstance(message.get("data"), list) else rejected("data is not a list")
         if channel == "pong":
             return HEARTBEAT
+        if channel == "unsubscribe":
+            return ACK
         if channel == "subscribe":
             asked = message.get("data")
             if isinstance(asked, dict) and asked.get("source") == TRADES:

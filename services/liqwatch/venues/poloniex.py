@@ -98,6 +98,8 @@ class PoloniexSession:
             return HEARTBEAT
         if event == "error":  # names nothing of what was asked for: that stays open, and the socket is replaced
             return Received(FrameKind.REFUSED, error=words(message.get("message")))
+        if event == "unsubscribe":
+            return ACK
         if event != "subscribe":
             return IGNORED
         if message.get("channel") == CHANNEL and isinstance(symbols, list):
