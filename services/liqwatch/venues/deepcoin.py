@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
 
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import contract_size, shown, words
+from ._numbers import SURPRISES, contract_size, quick, shown, words
+from ._quick import quick_answer, quick_event
 from ._rows import (
+    EARLIEST_MS,
+    LATEST_MS,
     Row,
     Stamp,
     chosen,
@@ -46,6 +52,29 @@ STAMP = Stamp("deepcoin", "order", "order")
 SWAP = "-SWAP"
 
 
+class _Row(msgspec.Struct, gc=False):
+    I: str  # noqa: E741 - the venue's names
+    D: Literal["0", "1"]
+    P: Decimal
+    V: Decimal
+    T: int
+
+
+class _Item(msgspec.Struct, gc=False):
+    d: _Row
+
+
+class _Frame(msgspec.Struct, gc=False):
+    """Of version 1, which our sockets ask for."""
+
+    a: Literal["PFO"]
+    r: list[_Item]
+    d: msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class DeepcoinSession:
     """One socket with every swap: the topic takes no symbol."""
 
@@ -74,7 +103,20 @@ class DeepcoinSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         if frame in ("pong", b"pong"):
             return HEARTBEAT
+        try:
+            rows = _decode(frame).r
+            return quick_answer([self._quick(row.d, received_ms) for row in rows], rows)
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        symbol, side, time_ms = row.I, ORDERS[row.D], row.T * 1000
+        if not EARLIEST_MS < time_ms < LATEST_MS:
+            raise ValueError(time_ms)
+        event_id = f"deepcoin:{symbol}:{time_ms}:{side}:{row.V}@{row.P}"
+        instrument = self._instruments[symbol]
+        return quick_event(STAMP, instrument, side, quick(row.V), quick(row.P), time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

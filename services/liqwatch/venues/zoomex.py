@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -11,8 +11,10 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import shown, words
+from ._numbers import SURPRISES, quick, shown, words
+from ._quick import quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -49,6 +51,23 @@ SYMBOLS_PER_SOCKET = 400
 STAMP = Stamp("zoomex", "bankruptcy", "order")
 
 
+class _Row(msgspec.Struct, gc=False):
+    symbol: str
+    side: Literal["Buy", "Sell"]
+    size: str
+    price: str
+    updatedTime: Moment
+    updateTime: msgspec.UnsetType = msgspec.UNSET  # the other spelling: the careful way
+
+
+class _Frame(msgspec.Struct, gc=False):
+    topic: str
+    data: _Row
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class ZoomexSession:
     """One socket carrying `symbols`."""
 
@@ -79,7 +98,19 @@ class ZoomexSession:
         return False
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
+        try:
+            message = _decode(frame)
+            if message.topic.startswith(TOPIC):
+                return quick_answer([self._quick(message.data, received_ms)], [message.data])
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        symbol, side, size, price, time_ms = row.symbol, SIDES[row.side], row.size, row.price, row.updatedTime
+        event_id = f"zoomex:{symbol}:{time_ms}:{side}:{size}@{price}"
+        instrument = self._instruments[symbol]
+        return quick_event(STAMP, instrument, side, quick(size), quick(price), time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):
