@@ -137,6 +137,10 @@ class CollectorSettings(Section):
         "USDD",
         "DAI",
         "PYUSD",
+        "USDF",
+        "USDG",
+        "USDS",
+        "RLUSD",
     )
 
 
