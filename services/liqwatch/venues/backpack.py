@@ -1,5 +1,6 @@
-"""Backpack perpetuals: one stream of all liquidations. Nothing acknowledges a subscription: the first tick of the
-control stream, asked for after it on the same socket, stands for the yes.
+"""Backpack perpetuals: one stream of all liquidations, that nothing acknowledges.
+
+The first tick of the control stream, asked for after it on the same socket, stands for the yes.
 """
 
 from collections.abc import Mapping, Sequence
