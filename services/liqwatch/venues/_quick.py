@@ -5,11 +5,16 @@ The busiest venues have this written out in their sessions, where a call for eac
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
 
 from ..wire import Liquidation
 from ._numbers import LARGEST_USD, SMALLEST, divide
 from ._rows import Stamp, all_differ
 from .base import FrameKind, Instrument, Received
+
+OwnId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]  # as `_rows.own_id` takes it
 
 _DATA = FrameKind.DATA
 

@@ -11,7 +11,8 @@ from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import RowError, contract_size, shown, words
+from ._numbers import SURPRISES, RowError, contract_size, quick, shown, words
+from ._quick import quick_answer, quick_event
 from ._rows import (
     LARGEST_FRAME,
     Row,
@@ -50,6 +51,25 @@ SYMBOLS_PER_SOCKET = 1000
 LIQUIDATION, ORDINARY = 1, 8  # `type` of a trade; none is an ordinary one too
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STAMP = Stamp("bitmart", "fill", "fill")
+
+
+class _Row(msgspec.Struct, gc=False):
+    trade_id: int
+    symbol: str
+    deal_price: str
+    deal_vol: str
+    m: bool
+    created_at: str
+    type: int | None = None
+
+
+class _Frame(msgspec.Struct, gc=False):
+    group: str
+    data: list[_Row]
+    success: msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 class BitmartSession:
@@ -91,7 +111,20 @@ class BitmartSession:
             return HEARTBEAT
         if _ordinary(frame):
             return CONTROL
+        try:
+            message = _decode(frame)
+            if message.group.startswith(TOPIC):
+                rows = message.data
+                events = [self._quick(row, received_ms) for row in rows if row.type == LIQUIDATION]
+                return quick_answer(events, rows, len(rows) - len(events))
+        except (*SURPRISES, RowError):
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        symbol, side, time_ms = row.symbol, "long" if row.m else "short", _milliseconds(row.created_at)
+        size, price, event_id = quick(row.deal_vol), quick(row.deal_price), f"bitmart:{symbol}:{row.trade_id}"
+        return quick_event(STAMP, self._instruments[symbol], side, size, price, time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
@@ -13,7 +13,8 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, asking, history_page
 from ._lists import coin, document, inside, page
-from ._numbers import RowError, shown, words
+from ._numbers import SURPRISES, RowError, quick, shown, words
+from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
     EARLIEST_MS,
     LATEST_MS,
@@ -64,6 +65,29 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class _Trade(msgspec.Struct, gc=False):
+    id: OwnId
+    size: str
+    price: str
+    side: Literal["BUY", "SELL"]
+    createdAt: str
+    type: str
+
+
+class _Contents(msgspec.Struct, gc=False):
+    trades: list[_Trade]
+
+
+class _Frame(msgspec.Struct, gc=False):
+    type: Literal["channel_data"]
+    channel: Literal["v4_trades"]
+    id: str
+    contents: _Contents
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class DydxSession:
     """One socket with the trades of `symbols`, and the oracle's prices."""
 
@@ -107,7 +131,19 @@ class DydxSession:
             and frame.endswith("}")
         ):
             return CONTROL
+        try:
+            message = _decode(frame)
+            trades = message.contents.trades
+            events = [self._quick(trade, message.id, received_ms) for trade in trades if trade.type in COUNTED]
+            return quick_answer(events, trades, len(trades) - len(events))
+        except (*SURPRISES, RowError):
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, trade: _Trade, market: str, received_ms: int) -> Liquidation:
+        stamp, side, time_ms = COUNTED[trade.type], TAKERS[trade.side], _milliseconds(trade.createdAt)
+        size, price, event_id = quick(trade.size), quick(trade.price), f"dydx:{market}:{trade.id}"
+        return quick_event(stamp, self._instruments[market], side, size, price, time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

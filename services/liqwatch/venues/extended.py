@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from ..wire import Liquidation
 from ._lists import coin, document, inside, page
-from ._numbers import shown
+from ._numbers import SURPRISES, quick, shown
+from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -42,6 +46,24 @@ STAMP = Stamp("extended", "fill", "fill")
 
 # {"ts":1790000000000,"data":[{…}],"seq":1}
 _ROWS, _ROWS_AT, _SEQ = '"data":[{', 20, '}],"seq":'
+
+
+class _Row(msgspec.Struct, gc=False):
+    m: str
+    S: Literal["BUY", "SELL"]
+    tT: str
+    T: Moment
+    p: str
+    q: str
+    i: int | OwnId
+
+
+class _Frame(msgspec.Struct, gc=False):
+    data: list[_Row]
+    seq: int
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 class ExtendedSession:
@@ -89,6 +111,15 @@ class ExtendedSession:
             if len(number) < 20 and number[-1:] == "}" and number[:-1].isdecimal():
                 self._count(int(number[:-1]))
                 return self._control()
+        try:
+            message = _decode(frame)
+            rows = message.data
+            events = [self._quick(row, received_ms) for row in rows if row.tT == LIQUIDATION]
+            received = quick_answer(events, rows, len(rows) - len(events))
+            self._count(message.seq)
+            return received
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _follow(self, seq: int) -> None:
@@ -105,6 +136,11 @@ class ExtendedSession:
     def _control(self) -> Received:
         gap, self._gap = self._gap, None
         return CONTROL if gap is None else Received(FrameKind.CONTROL, error=gap)
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        size, price, event_id = quick(row.q), quick(row.p), f"extended:{row.m}:{row.i}"
+        instrument = self._instruments[row.m]
+        return quick_event(STAMP, instrument, TAKERS[row.S], size, price, row.T, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict) or "data" not in message:

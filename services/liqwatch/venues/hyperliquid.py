@@ -8,7 +8,7 @@ bought of liquidated positions, which is most of it, is not seen.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,8 +16,10 @@ from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, page
-from ._numbers import RowError, shown, words
+from ._numbers import SURPRISES, RowError, quick, shown, words
+from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -74,6 +76,35 @@ _TEXT = ('"fills":[', '"liquidatedUser"', "\\", "}")
 _BYTES = (b'"fills":[', b'"liquidatedUser"', b"\\", b"}")
 
 
+class _Flag(msgspec.Struct, gc=False):
+    liquidatedUser: str
+
+
+class _Fill(msgspec.Struct, gc=False):
+    coin: str
+    px: str
+    sz: str
+    side: str
+    time: Moment
+    tid: int | OwnId
+    dir: str = ""
+    liquidation: _Flag | None = None
+
+
+class _Fills(msgspec.Struct, gc=False):
+    user: str
+    fills: list[_Fill]
+    isSnapshot: msgspec.UnsetType = msgspec.UNSET
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: Literal["userFills"]
+    data: _Fills
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class HyperliquidSession:
     """The fills of all vaults on one socket."""
 
@@ -105,7 +136,24 @@ class HyperliquidSession:
         fills, flag, escape, end = _TEXT if isinstance(frame, str) else _BYTES
         if fills in frame and flag not in frame and escape not in frame and frame[-1:] == end:  # type: ignore[operator]
             return CONTROL
+        try:
+            data = _decode(frame).data
+            user = data.user.lower()
+            events = [event for fill in data.fills if (event := self._quick(fill, user, received_ms)) is not None]
+            return quick_answer(events, data.fills, len(data.fills) - len(events))
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, fill: _Fill, user: str, received_ms: int) -> Liquidation | None:
+        if fill.liquidation is None or fill.dir == SECOND_LEG:
+            return None
+        liquidated = fill.liquidation.liquidatedUser.lower()
+        if liquidated in VAULTS:
+            return None
+        side = (OWN if user == liquidated else COUNTERPARTY)[fill.side]
+        size, price, event_id = quick(fill.sz), quick(fill.px), f"hyperliquid:{fill.coin}:{fill.tid}"
+        return quick_event(STAMP, self._instruments[fill.coin], side, size, price, fill.time, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -13,8 +14,10 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, history_page
 from ._lists import coin, document, inside
-from ._numbers import RowError, contract_size, shown, words
+from ._numbers import SURPRISES, RowError, contract_size, quick, shown, words
+from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -61,6 +64,21 @@ STAMP = Stamp("kraken_futures", "fill", "fill")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAMED = re.compile(r"`([^`]{1,64})`")
+
+
+class _Frame(msgspec.Struct, gc=False):
+    feed: Literal["trade"]
+    type: Literal["liquidation"]
+    uid: OwnId
+    product_id: str
+    side: Literal["buy", "sell"]
+    time: Moment
+    qty: Decimal
+    price: Decimal
+    event: msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
 
 
 class KrakenFuturesSession:
@@ -110,7 +128,16 @@ class KrakenFuturesSession:
             and frame[-1] == "}"
         ):
             return CONTROL
+        try:
+            return quick_answer([self._quick(_decode(frame), received_ms)], [frame])
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Frame, received_ms: int) -> Liquidation:
+        side, size, price, event_id = SIDES[row.side], quick(row.qty), quick(row.price), f"kraken_futures:{row.uid}"
+        instrument = self._instruments[row.product_id]
+        return quick_event(STAMP, instrument, side, size, price, row.time, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

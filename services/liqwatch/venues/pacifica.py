@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,8 +10,10 @@ from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import RowError, shown, words
+from ._numbers import SURPRISES, RowError, quick, shown, words
+from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -57,6 +59,26 @@ _TRADES_START = '{"channel":"trades","data":[{'
 _PRICES_START = '{"channel":"prices","data":[{'
 
 
+class _Row(msgspec.Struct, gc=False):
+    h: int | OwnId
+    s: str
+    a: str
+    p: str
+    d: str
+    tc: str
+    t: Moment
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: Literal["trades"]
+    data: list[_Row]
+    err: msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.UnsetType = msgspec.UNSET
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class PacificaSession:
     """One socket with the trades of `symbols` and the prices of all."""
 
@@ -91,7 +113,20 @@ class PacificaSession:
                     return CONTROL
             elif frame.startswith(_PRICES_START):
                 return CONTROL
+        try:
+            rows = _decode(frame).data
+            events = [self._quick(row, received_ms) for row in rows if _CAUSE in row.tc and row.tc not in NOT_COUNTED]
+            return quick_answer(events, rows, len(rows) - len(events))
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        if row.tc not in COUNTED:
+            raise ValueError(row.tc)
+        size, price, event_id = quick(row.a), quick(row.p), f"pacifica:{row.s}:{row.h}"
+        instrument, side = self._instruments[row.s], POSITIONS[row.d]
+        return quick_event(STAMP, instrument, side, size, price, row.t, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

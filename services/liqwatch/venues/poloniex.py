@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import contract_size, shown, words
+from ._numbers import SURPRISES, contract_size, quick, shown, words
+from ._quick import quick_answer, quick_event
 from ._rows import (
+    Moment,
     Row,
     Stamp,
     chosen,
@@ -47,6 +49,23 @@ ORDERS = {"SELL": "long", "BUY": "short"}
 STAMP = Stamp("poloniex", "bankruptcy", "order")
 
 
+class _Row(msgspec.Struct, gc=False):
+    s: str
+    side: Literal["BUY", "SELL"]
+    posSide: Literal["LONG", "SHORT", "BOTH"]
+    sz: str
+    bkPx: str
+    uTime: Moment
+
+
+class _Frame(msgspec.Struct, gc=False):
+    channel: Literal["liquidation_orders"]
+    data: list[_Row]
+
+
+_decode = msgspec.json.Decoder(_Frame).decode
+
+
 class PoloniexSession:
     """One socket carrying `symbols`: "all" is documented, and was refused on another channel."""
 
@@ -78,7 +97,20 @@ class PoloniexSession:
         return False
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
+        try:
+            rows = _decode(frame).data
+            return quick_answer([self._quick(row, received_ms) for row in rows], rows)
+        except SURPRISES:
+            pass
         return explained(frame, lambda message: self._answer(message, received_ms))
+
+    def _quick(self, row: _Row, received_ms: int) -> Liquidation:
+        symbol, sz, bk_px = row.s, row.sz, row.bkPx
+        side = ORDERS[row.side] if row.posSide == "BOTH" else POSITIONS[row.posSide]
+        one_way = "both:" if row.posSide == "BOTH" else ""
+        event_id = f"poloniex:{symbol}:{row.uTime}:{side}:{one_way}{sz}@{bk_px}"
+        instrument = self._instruments[symbol]
+        return quick_event(STAMP, instrument, side, quick(sz), quick(bk_px), row.uTime, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):
