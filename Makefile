@@ -8,7 +8,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-deploy run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop up down compose clean
+.PHONY: help setup setup-deploy run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop image up down compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -64,6 +64,9 @@ kafka: setup ## a single Apache Kafka broker on 127.0.0.1, without Docker
 
 kafka-stop: ## stop that broker
 	@$(BIN)/python deploy/kafka/broker.py stop $(ARGS)
+
+image: ## the container image, with Docker or buildah; BASE=… takes another base image
+	@deploy/image.sh $(ARGS)
 
 up: compose ## Kafka, the services, Prometheus and Grafana in containers
 	@$(COMPOSE) up --build --detach --wait $(ARGS)

@@ -89,7 +89,8 @@ def test_a_recording_is_an_object_a_line(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".ci/run", "requirements/install.sh", "requirements/install-deploy.sh", "requirements/lock.sh"]
+    "name",
+    [".ci/run", "requirements/install.sh", "requirements/install-deploy.sh", "requirements/lock.sh", "deploy/image.sh"],
 )
 def test_a_script_can_be_run_and_is_valid_shell(name: str) -> None:
     path = ROOT / name
