@@ -96,10 +96,14 @@ class Filler:
     async def _once(self) -> bool:
         """Does the most urgent thing; True if there was one, and it went well."""
         horizon = self.clock.now_ms() - self._settles_ms
+        reached = horizon - self._reaches_ms
+        self._done = [span for span in self._done if span[1] > reached]
+        self._tries = Counter({start: tries for start, tries in self._tries.items() if start > reached})
         gaps = open_gaps(self.follower.book, self.venue.name, horizon, self._reaches_ms, self._compare_ms, self._done)
         gaps = [gap for gap in gaps if self._tries[gap.start] < _MOST_TRIES]
         if time.monotonic() >= self._compare_at:
-            await self._sweep(max(self._compared_ms, horizon - self._compare_ms), horizon, horizon, gaps)
+            since = self._compared_ms or horizon - self._compare_ms
+            await self._sweep(max(since, reached), horizon, horizon, gaps)
             self._compared_ms, self._compare_at = horizon, time.monotonic() + self._compare_seconds
             return True
         if gaps:

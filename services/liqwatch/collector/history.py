@@ -19,15 +19,17 @@ MOST_REQUESTS = 5000  # of one reading
 LONGEST_SECONDS = 900.0
 _TRIES = 3  # of one page
 _PATIENCE = 60.0  # seconds; who asks for a longer pause is asked again another time
-_MOST_FAILED = 5  # pages in a row
+_MOST_FAILED = 5  # questions in a row that got no answer …
+_MOST_REFUSED = 50  # … or a no in words
 
 
 class HistoryFailed(Exception):
     """A list could not be read, or not all of it; the text is for people."""
 
-    def __init__(self, detail: str, wait: float = 0.0) -> None:
+    def __init__(self, detail: str, wait: float = 0.0, *, refused: bool = False) -> None:
         super().__init__(detail)
         self.wait = wait
+        self.refused = refused  # in words: the next question may be answered
 
 
 @dataclass(slots=True)
@@ -72,7 +74,11 @@ class HistoryReader:
             except HistoryFailed as error:
                 failed.append(error)
                 in_a_row += 1
-                if in_a_row >= _MOST_FAILED or error.wait > _PATIENCE or time.monotonic() > deadline:
+                if (
+                    in_a_row >= (_MOST_REFUSED if error.refused else _MOST_FAILED)
+                    or error.wait > _PATIENCE
+                    or time.monotonic() > deadline
+                ):
                     break
         if failed:
             words = (
@@ -106,9 +112,10 @@ class HistoryReader:
                 now_ms = self._clock.now_ms()
                 return await asyncio.to_thread(self._history.read, url, body, self._instruments, now_ms)
             except ValueError as error:  # a refusal in words, or not what the documentation promises: no better soon
-                raise HistoryFailed(str(error)[:200]) from error
+                raise HistoryFailed(str(error)[:200], refused=True) from error
             except ListFailed as error:
-                if attempt == _TRIES or error.wait > _PATIENCE or error.reason == "refused":
+                final = error.wait > _PATIENCE or (error.reason == "refused" and error.cause != "server_error")
+                if final or attempt == _TRIES:
                     raise HistoryFailed(str(error), error.wait) from error
                 await asyncio.sleep(backoff.next(error.wait))
             except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:

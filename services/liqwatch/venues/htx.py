@@ -226,7 +226,9 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
     """Contract by contract, as the list takes no other question."""
-    contracts = sorted((one.symbol, one.feed or "linear") for one in instruments.values() if one.unpriced is None)
+    contracts = sorted(
+        (one.symbol, one.feed or "linear") for one in instruments.values() if one.unpriced is None and one.trading
+    )
     return [
         asking(
             f"https://api.hbdm.com{HISTORY_PATHS[feed]}",

@@ -53,6 +53,7 @@ POSITIONS = {"long": "long", "short": "short"}
 ORDERS = {"sell": "long", "buy": "short"}
 STAMP = Stamp("okx", "mark", "order")
 HISTORY_ROWS = 100  # of one answer at most
+ALIASES = ("this_week", "next_week", "quarter", "next_quarter")  # of futures, by their delivery
 
 _DATA = FrameKind.DATA
 
@@ -260,22 +261,24 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 
 def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
-    """Family by family, as the list wants one; it answers from `after` back, the newest first."""
+    """Family by family, futures by their delivery too, as the list wants it; from `after` back, the newest first."""
     families = {
         ("SWAP" if one.symbol.endswith("-SWAP") else "FUTURES", one.symbol.rpartition("-")[0])
         for one in instruments.values()
-        if one.unpriced is None
+        if one.unpriced is None and one.trading
     }
     return [
         asking(
             "https://www.okx.com/api/v5/public/liquidation-orders",
             instType=product,
             instFamily=family,
+            **({"alias": alias} if alias else {}),
             state="filled",
             after=until_ms + 1,
             limit=HISTORY_ROWS,
         )
         for product, family in sorted(families, reverse=True)
+        for alias in (ALIASES if product == "FUTURES" else ("",))
     ]
 
 
