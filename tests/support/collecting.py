@@ -105,6 +105,7 @@ async def collecting(
     spool_mib: int = 512,
     refresh: timedelta = timedelta(minutes=10),
     beside: Sequence[tuple[Venue, VenueServer]] = (),
+    name: str = "collector-1",
 ) -> AsyncIterator[Collecting]:
     """Runs the service until the block ends; a failure of the service fails the test."""
     servers = [(venue, server), *beside]
@@ -113,6 +114,7 @@ async def collecting(
         server.rest.setdefault(PATH, LISTING)
     settings = Settings(
         collector=CollectorSettings(
+            collector=name,
             spool_path=str(folder / "spool"),
             memory_limit_events=memory,
             spool_limit_mib=spool_mib,

@@ -86,7 +86,7 @@ async def test_what_fell_while_the_socket_was_gone_is_filled_in_once(tmp_path: P
             assert 2 == collector.metric("liqwatch_feed_filled_events_total")
             assert 0 == collector.metric("liqwatch_feed_missed_events_total")
             state = collector.service.states()[0]
-            assert (2, 0, 2) == (state.filled, state.missed, state.events)
+            assert (2, 0, 2, "2 filled in") == (state.filled, state.missed, state.events, state.detail)
     told = {message["event_id"]: message["source"] for message in messages(log, LIQUIDATIONS)}
     assert {"before": "stream", "one": "gap-fill", "two": "gap-fill", "after": "stream"} == told
     assert [2] == [message["events_filled"] for message in fills(log) if message["ended_by"] == "main: closed"]
@@ -216,6 +216,18 @@ async def test_rows_without_the_streams_ids_are_matched_field_by_field(tmp_path:
             await until(lambda: {"s1", "s2", f"{name}#2", f"{name}#3"} == set(ids(log)), within=15)
             await until(lambda: "main: closed" in reasons(log))
             assert 4 == len(ids(log))
+
+
+async def test_two_collectors_that_fill_the_same_gap_give_the_same_events(tmp_path: Path) -> None:
+    log, venue, start = MemoryLog(), with_history(same_ids=False, resolution_ms=1000), now_ms()
+    rows = [row(f"r{n}", at=(start - 60_000) // 1000 * 1000) for n in range(3)]
+    async with VenueServer(past=answering(rows)) as server:
+        async with (
+            collecting(server, log, tmp_path / "1", venue=venue, name="one"),
+            collecting(server, log, tmp_path / "2", venue=venue, name="two"),
+        ):
+            await until(lambda: {"one", "two"} == {message["collector"] for message in fills(log)}, within=15)
+    assert 3 == len(set(ids(log)))
 
 
 async def test_the_hourly_comparison_counts_what_the_stream_did_not_bring_and_fills_it_in(tmp_path: Path) -> None:

@@ -282,6 +282,9 @@ class VenueCollector:
             state = "down" if detail else "connecting"
             retry_at = self._table.retry_at_ms(self._clock)
         missed, filled = (self._filler.missed, self._filler.filled) if self._filler is not None else (0, 0)
+        counts = ((missed, "missed by the stream"), (filled, "filled in"), (self._intake.quarantined, "held back"))
+        if not detail and state in _LIVE:
+            detail = ", ".join(f"{number} {words}" for number, words in counts if number)
         return FeedState(
             self.name,
             feed,

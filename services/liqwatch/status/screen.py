@@ -80,7 +80,7 @@ def venues_table(board: Board, now_ms: int) -> Table:
 
 def _trouble(feed: FeedState, now_ms: int) -> Text:
     if feed.state in _LIVE:
-        return Text("")
+        return Text(feed.detail, style="dim")
     return Text(" ".join(part for part in (feed.detail, until(feed.retry_at_ms, now_ms)) if part), style="dim")
 
 
