@@ -167,9 +167,13 @@ class TargetSettings(Section):
 
     kind: Literal["console", "slack", "telegram", "discord", "teams", "pagerduty", "alertmanager", "webhook"]
     enabled: bool = True
-    url: SecretStr | None = Field(default=None, description="Incoming webhook (slack, discord, teams), webhook address, or that of Alertmanager.")
+    url: SecretStr | None = Field(
+        default=None, description="Incoming webhook (slack, discord, teams), webhook address, or that of Alertmanager."
+    )
     url_file: str | None = None
-    token: SecretStr | None = Field(default=None, description="Bot token (slack, telegram, discord), integration key (pagerduty).")
+    token: SecretStr | None = Field(
+        default=None, description="Bot token (slack, telegram, discord), integration key (pagerduty)."
+    )
     token_file: str | None = None
     secret: SecretStr | None = Field(default=None, description="Signs the body of a webhook (HMAC-SHA256).")
     secret_file: str | None = None
