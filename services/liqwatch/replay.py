@@ -5,7 +5,6 @@ import re
 import sys
 import zlib
 from codecs import BOM_UTF8
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -79,7 +78,7 @@ def run(
     names = [window_name(span) for span in spans]
     window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
     judged = RulesOnThePast(rules, window, majors)
-    peaks = {side: Peaks([int(span.total_seconds()) for span in spans]) for side in SIDES}
+    peaks: dict[str, Peaks] = {side: Peaks([int(span.total_seconds()) for span in spans]) for side in SIDES}
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
         events += 1
@@ -99,7 +98,7 @@ def run(
         else:
             duplicates += 1
     if timeline is not None:
-        timeline += judged.timeline
+        timeline += [*judged.timeline, *judged.summary()]
     return {
         "events": events,
         "duplicates": duplicates,
@@ -178,12 +177,6 @@ def human(result: dict[str, Any], timeline: Sequence[str] = ()) -> str:
             what = f"{record['venue']} {record['symbol']} {record['side']}"
             lines.append(f"{name:>4} largest ${Decimal(record['notional_usd']):,.2f} {what} ({record['event_id']})")
     lines += timeline
-    if result["alerts"]:
-        counts = Counter(alert["rule"] for alert in result["alerts"])
-        steps = Counter(alert["kind"] for alert in result["alerts"])
-        rules = ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
-        messages = "1 message" if len(result["alerts"]) == 1 else f"{len(result['alerts'])} messages"
-        lines.append(f"{messages} to each target: {rules}; {steps['fired'] - steps['cleared']} still open")
     return "\n".join(lines)
 
 
