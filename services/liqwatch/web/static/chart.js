@@ -3,6 +3,7 @@
 import { dollars, moment, money } from "./words.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const isWall = () => innerWidth >= 1760;
 const axisMoney = (_chart, values) => values.map((value) => money(Math.abs(value)));
 
 export class Chart {
@@ -62,7 +63,11 @@ export class Chart {
   }
 
   #size() {
-    return { width: this.#box.clientWidth, height: innerWidth >= 1760 ? 380 : innerWidth < 600 ? 240 : 290 };
+    return { width: this.#box.clientWidth, height: isWall() ? 400 : innerWidth < 600 ? 240 : 290 };
+  }
+
+  #font() {
+    return `${isWall() ? 17 : 12}px system-ui, sans-serif`;
   }
 
   #build() {
@@ -78,8 +83,8 @@ export class Chart {
       value: (_chart, value) => (value === null ? "–" : money(value)),
     });
     const axis = (scale, where, grid) => ({
-      scale, side: where, values: axisMoney, size: 64, stroke: colour("--muted"),
-      grid: { show: grid, stroke: colour("--line"), width: 1 }, ticks: { show: false },
+      scale, side: where, values: axisMoney, size: isWall() ? 96 : 64, stroke: colour("--muted"),
+      font: this.#font(), grid: { show: grid, stroke: colour("--line"), width: 1 }, ticks: { show: false },
     });
     const options = {
       ...this.#size(),
@@ -90,7 +95,7 @@ export class Chart {
       },
       axes: [
         {
-          stroke: colour("--muted"), grid: { show: false }, ticks: { show: false },
+          stroke: colour("--muted"), font: this.#font(), grid: { show: false }, ticks: { show: false },
           values: (_chart, times) => times.map((time) => moment(time * 1000).slice(11, 16)),
         },
         axis("bar", 3, true),
@@ -129,7 +134,7 @@ export class Chart {
       // Each band lies on those below it: the higher the total, the stronger the colour.
       ctx.fillRect(bbox.left, bbox.top, bbox.width, Math.max(0, y - bbox.top));
       if (y <= bbox.top + 2) continue;
-      const legible = written - y > 13 * devicePixelRatio;
+      const legible = written - y > (isWall() ? 19 : 13) * devicePixelRatio;
       this.#rung(ctx, bbox, y, legible ? `${rung.side === "both" ? "total" : `${rung.side}s`} ${money(rung.usd)}` : "");
       if (legible) written = y;
     }
@@ -140,7 +145,7 @@ export class Chart {
   #rung(ctx, bbox, y, words) {
     const ratio = devicePixelRatio;
     ctx.fillStyle = colour("--warn");
-    ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.font = `${(isWall() ? 16 : 11) * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.fillText(words, bbox.left + 4 * ratio, y - 3 * ratio);
     ctx.strokeStyle = colour("--warn");
