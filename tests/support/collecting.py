@@ -106,6 +106,7 @@ async def collecting(
     refresh: timedelta = timedelta(minutes=10),
     beside: Sequence[tuple[Venue, VenueServer]] = (),
     name: str = "collector-1",
+    compare: timedelta = timedelta(hours=1),
 ) -> AsyncIterator[Collecting]:
     """Runs the service until the block ends; a failure of the service fails the test."""
     servers = [(venue, server), *beside]
@@ -120,6 +121,7 @@ async def collecting(
             spool_limit_mib=spool_mib,
             coverage_every=timedelta(seconds=0.2),
             refresh_instruments=refresh,
+            compare_every=compare,
         ),
         venues={venue.name: VenueSettings(websocket_origin=server.websocket_origin, rest_origin=server.rest_origin)},
     )

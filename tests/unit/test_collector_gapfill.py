@@ -242,6 +242,18 @@ async def test_the_hourly_comparison_counts_what_the_stream_did_not_bring_and_fi
             assert 1 == len(collector.told("the stream missed events that the venue's list has; they were filled in"))
 
 
+async def test_a_row_that_comes_late_to_the_list_is_found_by_the_next_comparison(tmp_path: Path) -> None:
+    log, start, rows = MemoryLog(), now_ms(), list[dict[str, Any]]()
+    await watched(log, since_ms=start - 10 * HOUR, until_ms=start + HOUR)
+    async with VenueServer(past=answering(rows)) as server:
+        every = timedelta(seconds=0.4)
+        async with collecting(server, log, tmp_path, venue=with_history(), compare=every) as collector:
+            await until(lambda: len(server.asked) > 4)  # compared twice
+            rows.append(row("late", at=start - 60_000))
+            await until(lambda: ids(log) == ["late"])
+            await until(lambda: 1 == collector.metric("liqwatch_feed_missed_events_total"))
+
+
 async def test_what_only_a_late_list_tells_was_not_missed(tmp_path: Path) -> None:
     log, start = MemoryLog(), now_ms()
     await watched(log, since_ms=start - 10 * HOUR, until_ms=start + HOUR)

@@ -29,6 +29,7 @@ _TOGETHER_MS = 10 * 60_000  # gaps so near to each other are one question
 # new in it was not missed.
 _LATE_LIST_MS = 30 * 60_000
 _LATE_LIST_SECONDS = 300.0
+_OVERLAP_MS, _LATE_OVERLAP_MS = 10 * 60_000, 2 * 3_600_000  # read once more with the next: some rows come later still
 _MOST_TRIES = 20  # of one gap; it stays visible
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
 
@@ -102,7 +103,8 @@ class Filler:
         gaps = open_gaps(self.follower.book, self.venue.name, horizon, self._reaches_ms, self._compare_ms, self._done)
         gaps = [gap for gap in gaps if self._tries[gap.start] < _MOST_TRIES]
         if time.monotonic() >= self._compare_at:
-            since = self._compared_ms or horizon - self._compare_ms
+            overlap = _LATE_OVERLAP_MS if self._late_list else _OVERLAP_MS
+            since = min(self._compared_ms or horizon, horizon - self._compare_ms + overlap) - overlap
             await self._sweep(max(since, reached), horizon, horizon, gaps)
             self._compared_ms, self._compare_at = horizon, time.monotonic() + self._compare_seconds
             return True
