@@ -105,13 +105,15 @@ class BackpackSession:
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
-            row = _decode(frame).data
+            message = _decode(frame)
+            stream, row = message.stream, message.data
             symbol, q, p, micros = row.s, row.q, row.p, row.T
             instrument = self._instruments[symbol]
             quantity, price = quick(q), quick(p)
             usd = quantity * price
             priced = quantity > SMALLEST and price > SMALLEST and SMALLEST < usd <= LARGEST_USD
-            if priced and instrument.quick and instrument.feed == PERPETUALS:
+            ours = stream == STREAM or stream.startswith(BY_SYMBOL)
+            if priced and ours and instrument.quick and instrument.feed == PERPETUALS:
                 side = "long" if row.S == "Ask" else "short"
                 event = Liquidation(
                     f"backpack:{symbol}:{micros}:{side}:{q}@{p}",

@@ -71,7 +71,7 @@ _multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multip
 
 
 class _Row(msgspec.Struct, gc=False):
-    orderID: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
+    orderID: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
     symbol: str
     side: Literal["Buy", "Sell"]
     price: Decimal
