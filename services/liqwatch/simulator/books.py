@@ -26,6 +26,7 @@ class Due:
 
     entry: Entry
     micro_usd: int
+    at_ms: int  # when it was sent, or nobody was there
 
 
 @dataclass(slots=True)
@@ -88,7 +89,9 @@ class Books:
     events: list[Due] = field(default_factory=list)  # those sent
     unheard: list[Due] = field(default_factory=list)  # those missed
 
-    def add(self, entry: Entry, *, sent: bool, whole_contracts: bool = False, listed: bool = False) -> None:
+    def add(
+        self, entry: Entry, *, sent: bool, whole_contracts: bool = False, listed: bool = False, at_ms: int = 0
+    ) -> None:
         """`whole_contracts`: every receiver was sent the size with its fraction cut off.
 
         `listed`: the venue's history tells of it, sent or not.
@@ -101,11 +104,11 @@ class Books:
         elif sent:
             self.sent.add(entry, micro_usd)
             if self.keep:
-                self.events.append(Due(entry, micro_usd))
+                self.events.append(Due(entry, micro_usd, at_ms))
         else:
             self.missed.add(entry, micro_usd)
             if self.keep:
-                self.unheard.append(Due(entry, micro_usd))
+                self.unheard.append(Due(entry, micro_usd, at_ms))
             if listed:
                 self.listed.add(entry, micro_usd)
 

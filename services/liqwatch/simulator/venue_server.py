@@ -200,7 +200,8 @@ class VenueServer:
                         reached[place] = reached.get(place, True) and conversation.whole_contracts
         for place, entry in enumerate(entries):
             cut = reached.get(place, False)
-            self._books.add(entry, sent=place in reached, whole_contracts=cut, listed=self.dialect.lists_past)
+            listed = self.dialect.lists_past
+            self._books.add(entry, sent=place in reached, whole_contracts=cut, listed=listed, at_ms=now_ms)
         self._pushed.append(entries)
 
     async def send_raw(self, frame: Frame) -> int:
