@@ -26,7 +26,7 @@ Moment = Annotated[int, Meta(gt=EARLIEST_MS, lt=LATEST_MS)]
 LARGEST_FRAME = 16 * 1024 * 1024  # characters
 _SYMBOL = re.compile(r"[\w.:/,-]{1,96}")  # dYdX has NAME,RAYDIUM,ADDRESS-USD; Binance has names in Chinese
 _OWN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-_DIGITS = re.compile(r"[0-9]{1,16}")
+_DIGITS = re.compile(r"([0-9]{1,16})(?:\.0{1,9})?")
 
 _parsed = Decoder(float_hook=Decimal).decode
 
@@ -148,8 +148,8 @@ def chosen(row: Row, name: str, meanings: Mapping[str, str], symbol: str) -> str
 
 def whole(value: object) -> object:
     """The integer that a venue wrote as text, or as 1795000000000.0; anything else as it came."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        return int(value)
+    if isinstance(value, str) and (digits := _DIGITS.fullmatch(value)):
+        return int(digits[1])
     if isinstance(value, Decimal) and -16 < value.adjusted() < 16 and value == int(value):
         return int(value)
     return value

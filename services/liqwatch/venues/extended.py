@@ -102,6 +102,7 @@ class ExtendedSession:
             isinstance(frame, str)
             and LIQUIDATION not in frame
             and "\\" not in frame
+            and '"tT":"' in frame
             and frame.startswith(_ROWS, _ROWS_AT)
         ):
             if frame.endswith(self._next) and self._seq is not None and self._whole:

@@ -71,9 +71,9 @@ STAMP = Stamp("hyperliquid", "fill", "fill")
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 # The vaults make markets: nearly all of their fills are ordinary, and told from the text alone. One of a liquidation
-# has an object with this name in it, and only a backslash could write the name otherwise.
-_TEXT = ('"fills":[', '"liquidatedUser"', "\\", "}")
-_BYTES = (b'"fills":[', b'"liquidatedUser"', b"\\", b"}")
+# has this name in it, and only a backslash could write it otherwise.
+_TEXT = ('"fills":[{', '"liquidation"', "\\", "}")
+_BYTES = (b'"fills":[{', b'"liquidation"', b"\\", b"}")
 
 
 class _Flag(msgspec.Struct, gc=False):

@@ -122,7 +122,7 @@ class KrakenFuturesSession:
         if (
             isinstance(frame, str)
             and COUNTED not in frame
-            and ('"feed":"trade' in frame or '"feed":"ticker' in frame)
+            and (('"feed":"trade"' in frame and '"type":"' in frame) or '"feed":"ticker' in frame)
             and '"event"' not in frame
             and "\\" not in frame
             and frame[-1] == "}"
@@ -185,7 +185,7 @@ def _named(rows: object, product: object) -> object:
 
 def _read(instruments: Instruments, row: Row, received_ms: int) -> Liquidation | None:
     """One trade of the stream."""
-    if row.get("type") != COUNTED:
+    if field(row, "type") != COUNTED:
         return None
     product = row.get("product_id")
     if isinstance(product, str) and product not in instruments:  # lists and frames have been seen to differ in case

@@ -170,7 +170,7 @@ class LighterSession:
             return IGNORED
         received = self._trades(message.get("liquidation_trades"), received_ms)
         if what == "update":
-            return received
+            return CONTROL if received.kind is FrameKind.DATA and not received.liquidations else received
         named = _NAMED.search(str(message.get("channel")))
         if named is not None:
             self._asked.grant(named[2])

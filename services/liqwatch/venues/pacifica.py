@@ -109,7 +109,7 @@ class PacificaSession:
         # JSON can hide it only by escapes, which begin with a backslash.
         if isinstance(frame, str):
             if frame.startswith(_TRADES_START):
-                if _CAUSE not in frame and "\\" not in frame and frame.endswith("}]}"):
+                if _CAUSE not in frame and '"tc":"' in frame and "\\" not in frame and frame.endswith("}]}"):
                     return CONTROL
             elif frame.startswith(_PRICES_START):
                 return CONTROL
