@@ -1,7 +1,9 @@
 """The rules on the past: the same memory, figures and judgement as the alerter's, asked when an answer may change."""
 
 import sys
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from .aggregator.window import RollingTotals
@@ -16,6 +18,7 @@ from .alerter.tape import Tape
 from .alerter.text import Snapshot, compose, moment
 from .coins import coin_class
 from .events import LargestRecord, plain
+from .routes import is_part
 from .rulesettings import MICRO, RuleSettings
 from .totals import Sum
 from .wire import LargestRecord as WireLargest
@@ -96,7 +99,7 @@ class RulesOnThePast:
         self.memories: dict[Key, Memory] = {}  # where there is something to know
         self._majors = majors
         self._past = Past(rules, majors)
-        self._measures = Measures(self._sum, self._scopes, NoFeeds(), self._past)
+        self._measures = Measures(partial(self._sum, largest=False), self._scopes, NoFeeds(), self._past)
         self._stages = self._past.stages()
         self._cascades = [number for number, rule in enumerate(rules) if rule.kind == "cascade"]
         self._firsts = [_least(rule) for rule in rules]
@@ -108,6 +111,11 @@ class RulesOnThePast:
         self._soonest = 0
         self._exact: dict[Key, int] = {}  # totals of this second of the clock: in it nothing expires
         self._opened: dict[Key, tuple[int, int, int]] = {}  # when, peak, peak's time
+        self._orders: dict[Key, deque[tuple[int, int]]] = {}  # second, micro-dollars: the largest first
+        self._told: set[Key] = set()  # open, and somebody knows
+        self._messages: Counter[str] = Counter()  # by rule
+        # What holds others back is judged first, as in the alerter.
+        self._order = sorted(range(len(rules)), key=lambda number: bool(rules[number].held_back_by))
         for rule in rules:
             if rule.kind == "feed":
                 print(f"rule {rule.name}: not judged, liquidations do not say what was watched", file=sys.stderr)
@@ -129,7 +137,8 @@ class RulesOnThePast:
         """Judges what `event` of so many micro-dollars has changed."""
         self._past.take(event, amount)
         second = event.event_time_ms // 1000
-        for number, rule in enumerate(self.rules):
+        for number in self._order:
+            rule = self.rules[number]
             scope = scope_of(rule, event, self._majors)
             if scope is None or rule.side not in ("both", event.side):
                 continue
@@ -137,7 +146,11 @@ class RulesOnThePast:
             if key in self._exact and second > self._second - self._spans[number]:
                 self._exact[key] += amount
             if rule.kind == "order":
-                if amount >= self._firsts[number] or key in self.memories:
+                if amount >= rule.ladder.clear:
+                    orders = self._orders.setdefault(key, deque())
+                    while orders and orders[-1][1] <= amount and orders[-1][0] <= second:
+                        orders.pop()
+                    orders.append((second, amount))
                     self._judge(key, now_ms)
                 continue
             # Without events a total only falls: what it was, and what came since, is the most it can be.
@@ -149,6 +162,13 @@ class RulesOnThePast:
             self._stages = stages
             for number in self._cascades:
                 self._judge((number, "all"), now_ms)
+
+    def _largest_order(self, key: Key) -> int:
+        """Of those that keep an incident open: of smaller ones there is nothing to say."""
+        orders, after = self._orders.get(key, deque()), self._second - self._spans[key[0]]
+        while orders and orders[0][0] <= after:
+            orders.popleft()
+        return max((usd for second, usd in orders if second > after), default=0)
 
     def _total(self, key: Key) -> int:
         usd = self._exact.get(key)
@@ -166,6 +186,9 @@ class RulesOnThePast:
         measured: Measured | None
         if self._is_plain[number]:
             usd = self._total(key)
+            measured = Measured(usd, usd)
+        elif rule.kind == "order":
+            usd = self._largest_order(key)
             measured = Measured(usd, usd)
         else:
             measured = self._measures.take(rule, scope, known.told is not None, now_ms)
@@ -209,9 +232,45 @@ class RulesOnThePast:
             peak_at_ms=peak_ms,
         )  # fmt: skip
         headline = compose(snapshot, story(rule, snapshot, self._measures.facts(rule, scope, usd, now_ms))).headline
-        self.timeline.append(f"{moment(now_ms)} {rule.name} [{scope}] {verdict.kind.replace('_', ' ')}: {headline}")
+        line = f"{moment(now_ms)} {rule.name} [{scope}] {verdict.kind.replace('_', ' ')}: {headline}"
         if verdict.kind == "cleared":
             self._opened.pop(key, None)
+            is_told = key in self._told  # whoever knows of it is told its end
+            self._told.discard(key)
+        else:
+            is_told = not self._is_held_back(rule, scope)
+            if is_told:
+                self._told.add(key)
+        if is_told:
+            self._messages[rule.name] += 1
+        self.timeline.append(line if is_told else f"{line} (told to nobody)")
+        if verdict.kind == "cleared":
+            self._release(now_ms)
+
+    def _is_held_back(self, rule: RuleSettings, scope: str) -> bool:
+        return bool(rule.held_back_by) and any(
+            self.rules[number].name in rule.held_back_by and is_part(scope, of) for number, of in self._opened
+        )
+
+    def _release(self, now_ms: int) -> None:
+        """What was held back and still lasts is told as a reminder."""
+        for number, scope in [key for key in self._opened if key not in self._told]:
+            rule = self.rules[number]
+            if not self._is_held_back(rule, scope):
+                self._told.add((number, scope))
+                self._messages[rule.name] += 1
+                self.timeline.append(
+                    f"{moment(now_ms)} {rule.name} [{scope}] reminded: no longer held back, still open"
+                )
+
+    def summary(self) -> list[str]:
+        """How many messages each target would have got."""
+        if not self.alerts:
+            return []
+        number = self._messages.total()
+        rules = ", ".join(f"{name} {count}" for name, count in sorted(self._messages.items()))
+        what = "1 message" if number == 1 else f"{number} messages"
+        return [f"{what} to each target: {rules}; {len(self._opened)} still open"]
 
     def _scopes(self, window: str, prefix: str) -> list[str]:
         found = self.window.scopes(0)

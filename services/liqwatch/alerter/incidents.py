@@ -1,6 +1,6 @@
 """The record of one crossing: opened, extended and closed by verdicts, with every attempt to tell it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -54,11 +54,17 @@ def tell(
     generation: int,
     targets: tuple[str, ...],
     held_back: str | None = None,
+    known: Container[str] = (),
 ) -> Incident:
-    """The incident with the verdict added as its newest step; a new incident for `fired`."""
+    """The incident with the verdict added as its newest step; a new incident for `fired`.
+
+    `known`: ids of incidents that are there. One may have been closed in this very millisecond, by a reload.
+    """
     largest = _largest(view.total.largest(rule.side))
     if incident is None:
         opened_ms = view.now_ms
+        while f"{rule.name}:{scope}:{opened_ms}" in known:
+            opened_ms += 1
         step = _step(rule, scope, verdict, view, targets, opened_ms, (verdict.usd, opened_ms), opened_ms, held_back)
         return Incident(
             incident_id=f"{rule.name}:{scope}:{opened_ms}",

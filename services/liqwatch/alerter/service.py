@@ -242,7 +242,7 @@ class AlerterService:
         held_back = None if muted is None else muted.words
         told = tell(
             rule, scope, incident, verdict, view,
-            generation=self._journal.generation, targets=targets, held_back=held_back,
+            generation=self._journal.generation, targets=targets, held_back=held_back, known=self._journal.incidents,
         )  # fmt: skip
         self._journal.put(told)
         self._peaks.discard(told.incident_id)
