@@ -36,7 +36,7 @@ class Fuzzed:
         self._messages = [message for frame in target.frames if (message := _parsed(frame)) is not None]
         self._ways = [self._raw, self._text, self._list, self._object]
         if self._messages:
-            self._ways += [self._spoilt, self._spoilt, self._spoilt]
+            self._ways += [self._spoilt, self._spoilt, self._compared, self._compared]
         if target.venue.history is not None and self._urls:
             self._ways += [self._history]
             if target.history:
@@ -60,10 +60,18 @@ class Fuzzed:
         self._hear(data.decode(errors="surrogateescape"))
 
     def _spoilt(self, data: bytes) -> None:
+        self._hear(self._spoilt_frame(data))
+
+    def _compared(self, data: bytes) -> None:
+        self._target.compare(self._spoilt_frame(data))
+
+    def _spoilt_frame(self, data: bytes) -> str:
         provider = atheris.FuzzedDataProvider(data)
-        message = json.loads(self._messages[provider.ConsumeIntInRange(0, len(self._messages) - 1)])
+        message = json.loads(
+            self._messages[provider.ConsumeIntInRange(0, len(self._messages) - 1)], parse_float=Decimal
+        )
         self._spoil(message, provider)
-        self._hear(_dumped(message))
+        return _dumped(message)
 
     def _list(self, data: bytes) -> None:
         self._target.list_instruments(data[0] if data else 0, data[1:])

@@ -14,6 +14,7 @@ from typing import Any
 
 from liqwatch import events
 from liqwatch.events import Reason
+from liqwatch.venues._rows import explained
 from liqwatch.venues.base import (
     BadRow,
     Frame,
@@ -33,7 +34,8 @@ NOW_MS = recordings.NOW_MS
 HISTORIES = Path(__file__).parents[1] / "data" / "history"
 SPOILT: list[Any] = [
     "", "0", "-1", "1e400", "NaN", "Infinity", "-0.0", "٣", "1_0", ".5", "5.", "9" * 60, "1E-30", " 1", "\ud800",
-    "1e15", "0.0000000001", float("inf"), float("nan"), None, True, False, 0, -1, 1e308, 5e-324, 10**30, 2**63, -(2**63), {}, [], [[]], {"": None},
+    "1e15", "0.0000000001", "a\n", "\\", "1\u200b", float("inf"), float("nan"), None, True, False, 0, -1, 1e308, 5e-324,
+    10**30, 2**63, -(2**63), {}, [], [[]], {"": None},
 ]  # fmt: skip
 _NOT_STATE = (type, ModuleType, FunctionType, BuiltinFunctionType, CodeType)
 
@@ -76,6 +78,16 @@ class Target:
         assert isinstance(session.acknowledged, bool)
         assert isinstance(session.control_expected, bool)
         return received
+
+    def compare(self, frame: str) -> None:
+        """The quick way reads as the careful one. Ordinary trades are told by their text alone, and must be."""
+        quick, session = self.hear(self.session(), frame), self.session()
+        careful = explained(frame, lambda message: session._answer(message, NOW_MS))  # type: ignore[attr-defined]
+        if quick.kind is FrameKind.HEARTBEAT:  # one that is not JSON
+            return
+        assert list(map(recordings.facts, careful.liquidations)) == list(map(recordings.facts, quick.liquidations))
+        if quick.kind is not FrameKind.CONTROL:
+            assert (careful.kind, careful.error, careful.bad_rows) == (quick.kind, quick.error, quick.bad_rows)
 
     def list_instruments(self, place: int, body: bytes) -> InstrumentPage | None:
         """What the REST list's reader makes of an answer; None for the error it may raise."""
