@@ -169,6 +169,10 @@ class HtxSession:
             return self._told(message)
         if op == "unsub":
             return ACK
+        if op == "error":
+            return Received(
+                FrameKind.REFUSED, error=words(f"{message.get('err-msg')} (code {message.get('err-code')})")
+            )
         if op in ("pong", "close"):
             return HEARTBEAT if op == "pong" else IGNORED
         return rejected(f"no op that is known: {shown(message)}")
