@@ -184,11 +184,15 @@ class HtxSession:
                 self._asked.grant(TOPIC)
             return ACK
         self._asked.refuse(TOPIC)
-        return Received(FrameKind.REFUSED, error=words(f"{message.get('err-msg')} (code {code})"))
+        return _refused(message)
 
     def _read(self, row: Row, received_ms: int) -> Liquidation | None:
         contracts, price = quantity_of(row, "volume"), price_of(row, "price")
         return _order(self._instruments, row, f"{contracts}@{price}", contracts, price, received_ms)
+
+
+def _refused(message: Row) -> Received:
+    return Received(FrameKind.REFUSED, error=words(f"{message.get('err-msg')} (code {message.get('err-code')})"))
 
 
 def _order(
