@@ -27,6 +27,7 @@ PARTS: dict[str, tuple[str, list[str], bool]] = {  # name: (module, arguments, n
     "rebuild": ("benchmarks.rebuild", ["--json"], True),
     "aggregate": ("benchmarks.aggregate_kafka", ["--json"], True),
     "viewers": ("benchmarks.viewers", ["--json"], False),
+    "size": ("benchmarks.size", ["--json"], False),
     "latency-embedded": ("benchmarks.latency", ["embedded"], False),
     "latency-kafka": ("benchmarks.latency", ["kafka"], True),
 }
