@@ -34,7 +34,7 @@ async def read_back(log: Log, venue: str, since_ms: int, until_ms: int) -> list[
     async with asyncio.timeout(_LIMIT):
         found = [event async for event in _events(log, LIQUIDATIONS, f"{venue}:", since_ms)]
         found += [event async for event in _events(log, REJECTED_FRAMES, venue, since_ms)]
-    return [event for event in found if since_ms <= event.event_time_ms <= until_ms]
+    return [event for event in found if event.venue == venue and since_ms <= event.event_time_ms <= until_ms]
 
 
 async def _events(log: Log, topic: Topic, key: str, since_ms: int) -> AsyncIterator[Liquidation]:
