@@ -30,6 +30,7 @@ class Knobs:
     falls: tuple[float, float] = (0.010, 0.015)
     legs: tuple[int, ...] = (3, 6, 12)
     normal_minute: float = 30_000.0  # USD a minute and side: normal is never taken for less
+    late_ms: int = LATE_MS
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ class Cascade:
         """Micro-dollars of this side. An event up to a minute late counts as of now."""
         if usd <= 0:
             return
-        if self.now_ms - at_ms > LATE_MS:
+        if self.now_ms - at_ms > self.knobs.late_ms:
             self.late += 1
             return
         self.tick(at_ms)

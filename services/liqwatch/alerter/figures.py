@@ -69,10 +69,10 @@ class Figures:
 
     def sum(self, window: str, scope: str) -> Sum:
         """All partitions added up; of a class of coins, all its coins."""
-        if scope.startswith("class="):
-            return added(self.sum(window, part) for part in self._parts(window, scope))
         known = self._sums.get((window, scope))
         if known is None:
+            if scope.startswith("class="):
+                return added(self.sum(window, part) for part in self._parts(window, scope))
             known = self._sums[window, scope] = self._totals.sum(window, scope)
         return known
 

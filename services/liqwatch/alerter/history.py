@@ -35,10 +35,11 @@ _decode = msgspec.json.Decoder(_Bar).decode
 class History:
     """Built for a set of rules; give it the bars of as many minutes as it `needs`."""
 
-    def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
+    def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str], speed: float = 1.0) -> None:
         rules = list(rules)
         wanted = Wanted(rules, majors)
         self.needs = wanted.minutes
+        self._settled_ms = int(_SETTLED_MS * speed)
         self.ready = False
         self.normals = Normals()
         self.market: deque[tuple[int, int, int]] = deque(maxlen=NORMAL_MINUTES)  # minute, long, short
@@ -70,7 +71,7 @@ class History:
 
     def settle(self, now_ms: int, behind: Collection[int] = ()) -> None:
         """Counts the minutes that are over. `behind`: partitions whose past is still being read."""
-        until = (now_ms - _SETTLED_MS) // MINUTE_MS
+        until = (now_ms - self._settled_ms) // MINUTE_MS
         if behind:
             until = min([until, *(self._latest.get(number, 0) - _SKEW for number in behind)])
         for minute, sums in self._minutes.until(until):

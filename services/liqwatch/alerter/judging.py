@@ -104,9 +104,13 @@ class Judging:
 
     def ask(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> Verdict | None:
         """What the rule says; it remembers that it was asked."""
-        verdict, after = judge(rule, usd, self._memories.get((rule.name, scope), _NOTHING), now_ms)
-        self._remember(rule, scope, after)
-        if usd == 0 and after == _NOTHING and rule.name in self._scopes:
+        known = self._memories.get((rule.name, scope))
+        if known is None and usd < rule.ladder.first:  # nearly always
+            verdict, after = None, _NOTHING
+        else:
+            verdict, after = judge(rule, usd, known or _NOTHING, now_ms)
+            self._remember(rule, scope, after)
+        if usd == 0 and rule.name in self._scopes and after == _NOTHING:
             self._scopes[rule.name].discard(scope)  # its place is free: coins come and go
         return verdict
 

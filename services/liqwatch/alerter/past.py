@@ -45,8 +45,8 @@ class PastReader:
         if needs == self._needs:
             return
         self._needs = needs
-        self.history = History(asking, majors) if asking else None
-        self._tape = Tape(asking) if any(rule.kind == "cascade" for rule in asking) else None
+        self.history = History(asking, majors, self._clock.speed) if asking else None
+        self._tape = Tape(asking, self._clock.speed) if any(rule.kind == "cascade" for rule in asking) else None
         self._changed.set()
 
     def cascade(self, rule: str) -> Cascade | None:

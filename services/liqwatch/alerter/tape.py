@@ -41,11 +41,12 @@ _decode_price = msgspec.json.Decoder(_Price).decode
 class Tape:
     """The detectors of all cascade rules. Until `begin` it only collects."""
 
-    def __init__(self, rules: Iterable[RuleSettings]) -> None:
+    def __init__(self, rules: Iterable[RuleSettings], speed: float = 1.0) -> None:
         self.cascades: dict[str, Cascade] = {
-            rule.name: Cascade(rule.side, knobs(rule)) for rule in rules if rule.kind == "cascade"
+            rule.name: Cascade(rule.side, knobs(rule, speed)) for rule in rules if rule.kind == "cascade"
         }
         self.begun = False
+        self._ahead_ms = int(LATE_MS * speed)
         self._by_side = {
             side: [one for one in self.cascades.values() if one.side == side] for side in ("long", "short")
         }
@@ -59,7 +60,7 @@ class Tape:
     def take(self, value: bytes, now_ms: int) -> None:
         """A record of liquidations. Raises `msgspec.DecodeError` or `ValueError`."""
         event = _decode(value)
-        if event.event_time_ms > now_ms + LATE_MS:
+        if event.event_time_ms > now_ms + self._ahead_ms:
             return  # from the future: no window counts it either
         event_id = event.event_id.encode()
         if event_id in self._ids or event_id in self._old_ids:
@@ -139,8 +140,8 @@ class Tape:
                 cascade.price(at_ms, index)
 
 
-def knobs(rule: RuleSettings) -> Knobs:
-    """The rule's settings as the detector takes them."""
+def knobs(rule: RuleSettings, speed: float = 1.0) -> Knobs:
+    """The rule's settings as the detector takes them; `speed` is that of the clock."""
     first, second = (float(fall) / 100 for fall in rule.falls)
     times = float(rule.times[0]) if rule.times else TIMES
-    return Knobs(times, (first, second), rule.legs, float(rule.normal))
+    return Knobs(times, (first, second), rule.legs, float(rule.normal), int(LATE_MS * speed))
