@@ -62,7 +62,22 @@ def test_a_refusal_is_not_an_empty_list(name: str, answer: Any) -> None:
 
 
 @pytest.mark.parametrize("name", VENUES)
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[1,2", b"null", b"7", b'"x"', b"{}", b"[" * 100_000, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":NaN}',
+        b"[1e99999999999999999999]",
+        b"",
+        b"<html>",
+        b"[1,2",
+        b"null",
+        b"7",
+        b'"x"',
+        b"{}",
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
 def test_an_unreadable_list_is_a_value_error(name: str, body: bytes) -> None:
     venue = VENUES[name]
 

@@ -12,9 +12,13 @@ from .base import InstrumentPage
 def document(body: bytes) -> Any:
     """The JSON of a REST answer, its numbers exact. Raises `ValueError`."""
     try:
-        return json.loads(body, parse_float=Decimal)
-    except RecursionError:
-        raise ValueError("not JSON: nested too deep") from None
+        return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+    except (RecursionError, ArithmeticError) as error:
+        raise ValueError(f"not JSON that can be used: {type(error).__name__}") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def page(rows: object, name: str, next_url: str | None = None) -> InstrumentPage:

@@ -13,14 +13,15 @@ from decimal import (
     Subnormal,
     Underflow,
 )
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import MsgspecError
+from msgspec import Meta, MsgspecError
 
 from ..events import Reason, plain
 from .base import Instrument
 
 LONGEST = 40  # characters of a number
+Digits = Annotated[str, Meta(max_length=LONGEST)]  # a number as text, for the quick way: it stands in ids
 LARGEST_USD = Decimal("1e11")  # one order worth more is a mistake of the venue, or of ours
 SMALLEST = Decimal("0.000001")  # str() of a Decimal from here on has no exponent
 

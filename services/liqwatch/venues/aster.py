@@ -10,7 +10,7 @@ from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, RowError, number, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, RowError, number, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -56,8 +56,8 @@ _DATA = FrameKind.DATA
 class _Order(msgspec.Struct, gc=False):
     s: str
     S: Literal["SELL", "BUY"]
-    ap: str
-    z: str
+    ap: Digits
+    z: Digits
     T: Moment
     X: Literal["FILLED", "EXPIRED", "CANCELED"]
 

@@ -20,6 +20,7 @@ from ._numbers import (
     LARGEST_USD,
     SMALLEST,
     SURPRISES,
+    Digits,
     RowError,
     contract_size,
     divide,
@@ -73,8 +74,8 @@ _DATA = FrameKind.DATA
 class _Order(msgspec.Struct, gc=False):
     s: str
     S: Literal["SELL", "BUY"]
-    ap: str
-    z: str
+    ap: Digits
+    z: Digits
     T: Moment
     st: Literal[1, 2] | None = None
 

@@ -10,7 +10,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, divide, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, divide, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -58,8 +58,8 @@ _ROOM = Context(prec=34)
 class _Row(msgspec.Struct, gc=False):
     symbol: str
     side: Literal["buy", "sell"]
-    price: str
-    amount: str
+    price: Digits
+    amount: Digits
     ts: Moment
 
 

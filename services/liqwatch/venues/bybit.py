@@ -11,7 +11,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, divide, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, divide, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -62,8 +62,8 @@ class _Row(msgspec.Struct, gc=False):
     T: Moment
     s: str
     S: Literal["Buy", "Sell"]
-    v: str
-    p: str
+    v: Digits
+    p: Digits
 
 
 class _Frame(msgspec.Struct, gc=False):

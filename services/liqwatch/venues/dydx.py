@@ -29,6 +29,7 @@ from ._rows import (
     price_of,
     quantity_of,
     rejected,
+    whole,
 )
 from ._trades import read_trades
 from .base import (
@@ -261,7 +262,9 @@ def read_history(url: str, body: bytes, instruments: Instruments, received_ms: i
     try:
         if _milliseconds(field(last, "createdAt")) < since_ms:
             return found
-        height = int(field(last, "createdAtHeight"))
+        height = whole(field(last, "createdAtHeight"))
+        if type(height) is not int:
+            raise ValueError(f"createdAtHeight is not a number: {shown(height)}")
     except (RowError, ValueError, TypeError) as error:
         bad = BadRow(Reason.MALFORMED, f"the last trade does not say how to go on: {error}")
         return found._replace(bad_rows=(*found.bad_rows, bad))

@@ -12,17 +12,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asking, history_page, spans
 from ._lists import coin, document, page
-from ._numbers import (
-    LARGEST_USD,
-    SMALLEST,
-    SURPRISES,
-    contract_size,
-    divide,
-    number,
-    quick,
-    shown,
-    words,
-)
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, contract_size, divide, number, quick, shown, words
 from ._rows import (
     EARLIEST_MS,
     LATEST_MS,
@@ -71,8 +61,8 @@ _DATA = FrameKind.DATA
 
 
 class _Row(msgspec.Struct, gc=False):
-    price: str
-    size: str
+    price: Digits
+    size: Digits
     time: int
     contract: str
     time_ms: int | None = None

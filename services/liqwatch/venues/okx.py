@@ -10,7 +10,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asking, history_page
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, contract_size, divide, multiply, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, contract_size, divide, multiply, quick, shown, words
 from ._rows import (
     Moment,
     Row,
@@ -59,10 +59,10 @@ _DATA = FrameKind.DATA
 
 
 class _Detail(msgspec.Struct, gc=False):
-    bkPx: str
+    bkPx: Digits
     posSide: Literal["long", "short", "net"]
     side: Literal["buy", "sell"]
-    sz: str
+    sz: Digits
     ts: Moment
 
 

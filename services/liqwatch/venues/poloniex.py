@@ -9,7 +9,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import SURPRISES, contract_size, quick, shown, words
+from ._numbers import SURPRISES, Digits, contract_size, quick, shown, words
 from ._quick import quick_answer, quick_event
 from ._rows import (
     Moment,
@@ -53,8 +53,8 @@ class _Row(msgspec.Struct, gc=False):
     s: str
     side: Literal["BUY", "SELL"]
     posSide: Literal["LONG", "SHORT", "BOTH"]
-    sz: str
-    bkPx: str
+    sz: Digits
+    bkPx: Digits
     uTime: Moment
 
 

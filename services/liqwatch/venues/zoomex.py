@@ -11,7 +11,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import SURPRISES, quick, shown, words
+from ._numbers import SURPRISES, Digits, quick, shown, words
 from ._quick import quick_answer, quick_event
 from ._rows import (
     Moment,
@@ -54,8 +54,8 @@ STAMP = Stamp("zoomex", "bankruptcy", "order")
 class _Row(msgspec.Struct, gc=False):
     symbol: str
     side: Literal["Buy", "Sell"]
-    size: str
-    price: str
+    size: Digits
+    price: Digits
     updatedTime: Moment
     updateTime: msgspec.UnsetType = msgspec.UNSET  # the other spelling: the careful way
 
