@@ -63,6 +63,17 @@ async def test_the_next_rung_is_the_first_threshold_above_the_total(stage: WebSt
     assert ("3000000000.000000", None) == (rung["reached_usd"], rung["next_usd"])
 
 
+async def test_a_total_says_how_much_of_it_comes_from_which_kind_of_feed(stage: WebStage) -> None:
+    await stage.totals("all", "12.5", "1")
+    await stage.totals("venue=bybit", "10", partition=1)
+    await stage.totals("venue=binance", "2.5", "1", partition=2)
+    await stage.settled()
+    assert [
+        {"completeness": "all", "long_usd": "10.000000", "short_usd": "0.000000"},
+        {"completeness": "sampled", "long_usd": "2.500000", "short_usd": "1.000000"},
+    ] == (await stage.get("/api/v1/totals"))["kinds"]
+
+
 async def test_a_partition_without_a_heartbeat_makes_the_sum_stale(stage: WebStage) -> None:
     await stage.beat(range(11))
     await stage.settled()

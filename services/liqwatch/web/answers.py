@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..coverage import Span
-from ..events import Incident, Silence
+from ..events import Completeness, Incident, Silence
 from ..settings import RuleSettings, window_name
 from ..totals import Sum
 from ..wire import LargestRecord, Liquidation, usd_text
@@ -35,6 +35,7 @@ def totals(market: Market, rules: Sequence[RuleSettings], window: str, scope: st
         "total": {"usd": usd_text(both), "count": total.long_count + total.short_count},
         "largest": largest(total.largest()),
         "coverage": covered,
+        "kinds": kinds(market, window, scope),
         "rungs": [rung(rule, total) for rule in rules if _fits(rule, window, scope)],
     }
 
@@ -51,6 +52,13 @@ def coverage(market: Market, window: str, scope: str, now_ms: int) -> Json:
             rows.append({"venue": name, "completeness": _completeness(market, name), "share": round(share, 6)})
     mean = sum(row["share"] for row in rows) / len(rows) if rows else 0.0
     return {"share": round(mean, 6), "venues": rows}
+
+
+def kinds(market: Market, window: str, scope: str) -> list[Json]:
+    """How much of a total comes from feeds that show all, from sampled ones, and so on."""
+    completeness = {name: _completeness(market, name) for name in market.known_venues()}
+    found = market.totals.by_completeness(window, scope, completeness)
+    return [{"completeness": kind, **_amounts(*amounts)} for kind, amounts in sorted(found.items())]
 
 
 def at_least(covered: Json) -> bool:
@@ -243,7 +251,7 @@ def _fits(rule: RuleSettings, window: str, scope: str) -> bool:
     return rule.scope == scope
 
 
-def _completeness(market: Market, name: str) -> str:
+def _completeness(market: Market, name: str) -> Completeness:
     known = market.venues.get(name)
     return known.completeness if known else market.completeness(name)
 

@@ -81,6 +81,14 @@ class Rung(Shape):
     distance_usd: DecimalText | None
 
 
+class Kind(Shape):
+    """What comes from feeds of one kind."""
+
+    completeness: Completeness
+    long_usd: DecimalText
+    short_usd: DecimalText
+
+
 class TotalsAnswer(Shape):
     """The rolling totals of one window and scope."""
 
@@ -96,6 +104,7 @@ class TotalsAnswer(Shape):
     total: Both
     largest: LargestRecord | None
     coverage: Covered
+    kinds: list[Kind] = Field(description="How much of the total comes from which kind of feed.")
     rungs: list[Rung]
 
 

@@ -18,7 +18,7 @@ export function showTotals(totals, state) {
     byId(`split-${side}`).style.width = `${(one.share ?? 0) * 100}%`;
   }
   say(byId("both"), `${money(totals.total.usd)}, ${totals.total.count.toLocaleString("en-US")} orders`);
-  say(byId("coverage"), coverageWords(totals.coverage, state));
+  say(byId("coverage"), coverageWords(totals, state));
   say(byId("largest"), largestWords(totals.largest, state));
   byId("rungs").replaceChildren(...totals.rungs.map((rung) => rungItem(rung, totals)));
 }
@@ -27,7 +27,8 @@ function title(venue, state) {
   return state.venues.find((one) => one.venue === venue)?.title ?? venue;
 }
 
-function coverageWords(coverage, state) {
+function coverageWords(totals, state) {
+  const { coverage, kinds } = totals;
   const venues = coverage.venues;
   if (!venues.length) return "nothing is known of it";
   const parts = [`${percent(coverage.share)} of the window on ${venues.length} venues`];
@@ -36,7 +37,13 @@ function coverageWords(coverage, state) {
     parts.push(`least ${title(least.venue, state)} ${percent(least.share)}`);
   }
   const sampled = venues.filter((venue) => venue.completeness !== "all").length;
-  if (sampled) parts.push(`${sampled} show only a part of their orders`);
+  if (sampled) {
+    const whole = dollars(totals.total.usd);
+    const all = kinds.find((kind) => kind.completeness === "all");
+    const share = whole && all ? (dollars(all.long_usd) + dollars(all.short_usd)) / whole : 0;
+    parts.push(`${sampled} show only a part of their orders`);
+    if (share > 0) parts.push(`${percent(share)} of the sum is from feeds that show all`);
+  }
   return parts.join("; ");
 }
 
