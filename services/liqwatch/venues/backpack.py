@@ -207,8 +207,8 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """Perpetuals are linear, and sizes base coins (a kSHIB is a coin of its own name)."""
-    base, quote, kind = coin(raw["baseSymbol"]), coin(raw["quoteSymbol"]), raw["marketType"]
-    if kind != "PERP":
+    base, quote = coin(raw["baseSymbol"]), coin(raw["quoteSymbol"])
+    if raw.get("marketType", "PERP" if name.endswith("_PERP") else "SPOT") != "PERP":
         return Instrument(name, base, quote, feed=OTHERS, trading=False)
     trading = raw.get("orderBookState", "Open") != "Closed" and raw.get("visible", True) is not False
     return Instrument(name, base, quote, feed=PERPETUALS, trading=trading)

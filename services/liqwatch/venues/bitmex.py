@@ -247,14 +247,17 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """A contract is |multiplier| units of the coin of settlement: an inverse one that much USD, a linear or quanto
     one that much for each unit of its price."""
+    mark = _mark(raw.get("markPrice"))
+    if mark is not None and "settlCurrency" not in raw:  # known for its price, which quanto contracts need
+        why = "listed with its price alone"
+        return Instrument(name, name, "USD", trading=False, mark=mark, unpriced=why, unpriced_reason=Reason.UNSUPPORTED)
     base, quote, settled = coin(raw["underlying"]), coin(raw["quoteCurrency"]), raw["settlCurrency"]
     trading = raw.get("state", "Open") == "Open"
-    mark = _mark(raw.get("markPrice"))
     if settled not in UNITS:
         why = f"settled in {shown(settled)}, whose unit is not known"
         return Instrument(name, base, quote, trading=trading, unpriced=why, unpriced_reason=Reason.UNSUPPORTED)
-    inverse = raw.get("isInverse") is True
     multiplier = exact(raw["multiplier"], "multiplier")
+    inverse = raw.get("isInverse", multiplier < 0) is True
     size = contract_size(multiply(-multiplier if inverse else multiplier, UNITS[settled]), "multiplier")
     quanto = not inverse and settled == "XBt" and quote != "BTC"
     return Instrument(

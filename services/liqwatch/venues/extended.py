@@ -173,11 +173,12 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
-    """Sizes are base coins; stocks and metals are listed as well."""
+    """Sizes are base coins; stocks and metals are listed as well. A market is called BTC-USD."""
+    base, _, quote = name.rpartition("-")
     return Instrument(
         name,
-        coin(raw["assetName"]),
-        coin(raw["collateralAssetName"]),
+        coin(raw.get("assetName", base)),
+        coin(raw.get("collateralAssetName", quote)),
         trading=raw.get("status", "ACTIVE") == "ACTIVE",
     )
 

@@ -194,7 +194,7 @@ def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
     """Sizes are base coins. Options are traded on the same channel."""
     base, quote = coin(raw["base_currency"]), coin(raw.get("quote_currency") or "USD")
-    if raw["asset_kind"] != "PERP":
+    if raw.get("asset_kind", "PERP") != "PERP":
         why = f"a {shown(raw['asset_kind'])}, not a perpetual"
         return Instrument(name, base, quote, trading=False, unpriced=why, unpriced_reason=Reason.UNSUPPORTED)
     return Instrument(name, base, quote)
