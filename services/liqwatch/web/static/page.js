@@ -146,10 +146,9 @@ function chooseStep(step) {
 
 function connection(live) {
   const box = byId("connection");
-  box.dataset.state = live ? "live" : "disconnected";
-  document.body.dataset.live = String(live);
-  const since = state.asOfMs ? `, figures as of ${clock(state.asOfMs)}` : "";
-  say(box, live ? "live" : `disconnected${since}`);
+  const told = live ? "live" : state.asOfMs ? "disconnected" : "connecting"; // at a start the server still reads
+  box.dataset.state = told;
+  say(box, told === "disconnected" ? `disconnected, figures as of ${clock(state.asOfMs)}` : told);
 }
 
 choices(byId("steps"), STEPS, (step) => `${step / 60} min`, chooseStep);
