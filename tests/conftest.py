@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Log
@@ -13,6 +14,10 @@ from liqwatch.eventlog.sqlite import SqliteLog
 from tests.support.kafka_broker import running_broker
 from tests.support.log_bench import Bench, kafka_settings
 from tests.support.mock_broker import MockBroker
+
+# How long an example takes says more of the machine than of the program.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 BACKENDS = (
     pytest.param("sqlite", id="sqlite"),
