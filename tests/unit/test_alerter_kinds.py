@@ -234,7 +234,7 @@ async def test_a_cascade_is_told_from_single_liquidations_and_again_after_a_rest
         await chat.wait_for(2)
         told = headlines(chat)
         assert told[0].startswith("Cascade of longs may have begun: at least $")
-        assert told[1].startswith("Cascade of longs, leg 3: at least $24.0M of longs liquidated in 5 minutes, ")
+        assert told[1].startswith("Cascade of longs, leg 3: at least $27.0M of longs liquidated in 5 minutes, ")
         assert ["1", "3"] == [step.threshold for step in on.incidents()[0].steps]
         assert "; BTC and ETH 1.7 % down within 15 minutes." in told[1]
 

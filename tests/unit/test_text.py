@@ -204,3 +204,12 @@ def test_a_name_is_printable_and_short_whatever_a_venue_sends(text: str) -> None
     shown = name(text)
     assert len(shown) <= 64
     assert all(mark.isalnum() or mark in "._:/-?…" for mark in shown)
+
+
+def test_a_venue_is_written_as_its_own_people_write_it_and_an_unknown_one_cannot_be_markup() -> None:
+    titles = {"kraken_futures": "Kraken Futures", "hyperliquid": "Hyperliquid (partial view)"}
+    shares = [Amount("kraken_futures", DOLLAR), Amount("hyperliquid", DOLLAR), Amount("<b> x", DOLLAR)]
+    text = compose(
+        Snapshot("fired", "all", "long", "1h", 0, Decimal(1), DOLLAR * 3, 0, 3, venues=shares, titles=titles)
+    ).text
+    assert "Top venues: Kraken Futures $1, Hyperliquid (partial view) $1, ?b??x $1." in text

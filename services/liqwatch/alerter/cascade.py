@@ -49,6 +49,11 @@ class Episode:
     alert: bool = False
     legs: int = 0
     ended_ms: int | None = None
+    # As it stood when the latest stage was reached: 5 minutes, times the normal, fall from the high.
+    stage: int = 0
+    stage_five: int = 0
+    stage_times: float = 0.0
+    stage_fall: float = 0.0
 
     @property
     def fall(self) -> float:
@@ -158,6 +163,7 @@ class Cascade:
             if leg:
                 episode.legs = self._legs
         if self.five < self.knobs.times * 300 * normal * MICRO or fall < self.knobs.falls[0] - _ROUNDING:
+            self._note_stage(fall)
             return
         self._hot_ms = self.now_ms
         if episode is None:
@@ -165,11 +171,18 @@ class Cascade:
                 self.now_ms, top, self.five, normal, self._x, orders, usd, self.five, self.now_ms, legs=self._legs
             )
         episode.alert = episode.alert or fall >= self.knobs.falls[1] - _ROUNDING
+        self._note_stage(fall)
 
     def fall(self) -> float | None:
         """How far the index stands below its high of 15 minutes; None without a fresh price."""
         top = self._high()
         return None if top is None else 1 - math.exp(self._x - top)
+
+    def _note_stage(self, fall: float) -> None:
+        episode = self.episode
+        if episode is not None and (stage := self.stage) > episode.stage:
+            episode.stage, episode.stage_five = stage, self.five
+            episode.stage_times, episode.stage_fall = self.times_normal, 1 - math.exp(-fall)
 
     def _advance(self, at_ms: int) -> None:
         minute = at_ms // 60_000

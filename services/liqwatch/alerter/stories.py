@@ -135,11 +135,13 @@ def _record(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
 
 def _cascade(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
     side, episode = f"{rule.side}s", facts.episode
-    five = money(snapshot.usd)
-    times = "" if facts.times is None else f", {_times(facts.times)} times the normal"
-    move = "down" if rule.side == "long" else "up"
-    fall = "" if facts.fall is None else f"; BTC and ETH {percent(facts.fall)} {move} within 15 minutes"
-    now = f"{floor_words(snapshot)}{five} of {side} liquidated in 5 minutes{times}{fall}"
+    five, times, fall = snapshot.usd, facts.times, facts.fall
+    if episode is not None and snapshot.kind in ("fired", "stepped_up"):
+        five, times, fall = episode.stage_five, episode.stage_times, episode.stage_fall  # as it was seen
+    now = f"{floor_words(snapshot)}{money(five)} of {side} liquidated in 5 minutes"
+    now += "" if times is None else f", {_times(times)} times the normal"
+    if fall is not None:
+        now += f"; BTC and ETH {percent(fall)} {'down' if rule.side == 'long' else 'up'} within 15 minutes"
     wide = "Market-wide cascade" if len(facts.coins) >= 3 else "Cascade"
     stage = int(snapshot.threshold)
     match snapshot.kind:

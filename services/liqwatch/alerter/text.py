@@ -125,7 +125,11 @@ def duration(ms: int) -> str:
 
 def name(text: str) -> str:
     """A symbol, coin or venue fit to be printed: letters, digits and `. _ : / -` only, 64 at most."""
-    kept = "".join(mark if mark.isalnum() or mark in "._:/-" else "?" for mark in text)
+    return _kept(text, "._:/-")
+
+
+def _kept(text: str, marks: str) -> str:
+    kept = "".join(mark if mark.isalnum() or mark in marks else "?" for mark in text)
     return kept if len(kept) <= 64 else kept[:63] + "…"
 
 
@@ -201,7 +205,8 @@ def place(snapshot: Snapshot) -> str:
 
 def title(snapshot: Snapshot, venue: str) -> str:
     """A venue as its own people write it."""
-    return name(snapshot.titles.get(venue, venue))
+    known = snapshot.titles.get(venue)
+    return name(venue) if known is None else _kept(known, "._:/- ()")  # our own words: "Kraken Futures"
 
 
 def _sides(snapshot: Snapshot) -> str:
