@@ -1,8 +1,10 @@
 """Whatever a venue sends or answers: its decoders raise only what they promise, end, and keep nothing of it."""
 
+import contextlib
 import json
 import os
 import random
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +67,14 @@ def text_of(message: Any) -> str:
     return json.dumps(message, separators=(",", ":"), default=float)
 
 
+def spoilt_by(huge: str, message: Any) -> Iterator[str]:
+    """The message as text, each of its values in turn replaced by this text."""
+    for holder, key in places(message):
+        value, holder[key] = holder[key], "HERE"
+        yield text_of(message).replace('"HERE"', huge)
+        holder[key] = value
+
+
 SHAPES = {name: [like(m) for m in map(parsed, TARGETS[name].frames) if isinstance(m, dict | list)] for name in RECORDED}
 JSON = {name: json_of(target.words, 4) for name, target in TARGETS.items()}
 VALUES = {name: json_of(target.words, 1) for name, target in TARGETS.items()}
@@ -94,6 +104,24 @@ def test_the_quick_way_takes_nothing_that_the_careful_one_does_not(name: str, se
 
     if isinstance(frame, str):
         target.compare(frame)
+
+
+@each_recorded
+@pytest.mark.parametrize("huge", ["1e999999999", "-1e-999999999", '"1e999999999"', "9" * 4000])
+@pytest.mark.timeout(20)
+def test_a_number_of_any_size_is_done_with_at_once(name: str, huge: str) -> None:
+    """In every place of every frame, answer and instrument: written out, it would fill the memory."""
+    target, session = TARGETS[name], TARGETS[name].session()
+
+    for frame in target.frames:
+        for text in spoilt_by(huge, parsed(frame)):
+            target.hear(session, text)
+    for url, body in target.history:
+        for text in spoilt_by(huge, parsed(body)):
+            target.read_history(url, text.encode())
+    for text in spoilt_by(huge, json.loads(text_of(target.objects))):
+        with contextlib.suppress(ValueError):  # of the parser
+            target.build(json.loads(text, parse_float=Decimal))
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if SHAPES[name]])

@@ -14,6 +14,7 @@ from ._numbers import LARGEST_USD, SMALLEST, divide
 from ._rows import Stamp, all_differ
 from .base import FrameKind, Instrument, Received
 
+OwnNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 OwnId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]  # as `_rows.own_id` takes it
 
 _DATA = FrameKind.DATA

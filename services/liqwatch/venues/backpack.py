@@ -13,7 +13,7 @@ from msgspec import Meta
 from ..events import Reason
 from ..wire import Liquidation
 from ._lists import coin, document, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, RowError, quick, shown, words
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, RowError, quick, shown, words
 from ._rows import (
     EARLIEST_MS,
     LATEST_MS,
@@ -61,8 +61,8 @@ _DATA = FrameKind.DATA
 
 class _Row(msgspec.Struct, gc=False):
     e: Literal["liquidation"]
-    q: str
-    p: str
+    q: Digits
+    p: Digits
     S: Literal["Ask", "Bid"]
     s: str
     T: Annotated[int, Meta(gt=EARLIEST_MS * 1000, lt=LATEST_MS * 1000)]

@@ -17,6 +17,8 @@ from ._history import asked, asking, history_page
 from ._lists import coin, document
 from ._numbers import RowError, number, shown, words
 from ._rows import (
+    EARLIEST_MS,
+    LATEST_MS,
     Row,
     Stamp,
     explained,
@@ -233,7 +235,8 @@ def read_history(url: str, body: bytes, instruments: Instruments, received_ms: i
     rows = [inner for outer in answer for inner in (outer if _nested(outer) else [outer])]
     read = history_page(_named(rows), lambda row: _read(instruments, row, received_ms), venue_ids=True)
     times = [row[TIME] for row in rows if isinstance(row, list) and len(row) > TIME]
-    oldest_ms = min((int(at) for at in times if isinstance(at, int | Decimal)), default=None)
+    dated = [at for at in times if isinstance(at, int | Decimal) and EARLIEST_MS < at < LATEST_MS]
+    oldest_ms = int(min(dated)) if dated else None
     until_ms = int(asked(url, "end") or 0)
     if len(answer) < PAGE or oldest_ms is None:
         return read

@@ -12,7 +12,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
 from ._numbers import SURPRISES, RowError, contract_size, quick, shown, words
-from ._quick import quick_answer, quick_event
+from ._quick import OwnNumber, quick_answer, quick_event
 from ._rows import (
     LARGEST_FRAME,
     Row,
@@ -54,7 +54,7 @@ STAMP = Stamp("bitmart", "fill", "fill")
 
 
 class _Row(msgspec.Struct, gc=False):
-    trade_id: int
+    trade_id: OwnNumber
     symbol: str
     deal_price: str
     deal_vol: str

@@ -9,7 +9,7 @@ import msgspec
 from ..wire import Liquidation
 from ._lists import coin, document, inside, page
 from ._numbers import SURPRISES, quick, shown
-from ._quick import OwnId, quick_answer, quick_event
+from ._quick import OwnId, OwnNumber, quick_answer, quick_event
 from ._rows import (
     Moment,
     Row,
@@ -55,7 +55,7 @@ class _Row(msgspec.Struct, gc=False):
     T: Moment
     p: str
     q: str
-    i: int | OwnId
+    i: OwnNumber | OwnId
 
 
 class _Frame(msgspec.Struct, gc=False):

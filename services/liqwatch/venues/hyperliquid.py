@@ -17,7 +17,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, page
 from ._numbers import SURPRISES, RowError, quick, shown, words
-from ._quick import OwnId, quick_answer, quick_event
+from ._quick import OwnId, OwnNumber, quick_answer, quick_event
 from ._rows import (
     Moment,
     Row,
@@ -86,7 +86,7 @@ class _Fill(msgspec.Struct, gc=False):
     sz: str
     side: str
     time: Moment
-    tid: int | OwnId
+    tid: OwnNumber | OwnId
     dir: str = ""
     liquidation: _Flag | None = None
 

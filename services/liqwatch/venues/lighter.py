@@ -17,6 +17,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
 from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, RowError, quick, shown, words
+from ._quick import OwnNumber
 from ._rows import (
     Moment,
     Row,
@@ -67,7 +68,7 @@ _BYTES = (b'"update/trade"', b'"liquidation"', b"\\", b"}")
 class _Trade(msgspec.Struct, gc=False):
     type: str
     market_id: int
-    trade_id: int
+    trade_id: OwnNumber
     size: str
     price: str
     is_maker_ask: bool

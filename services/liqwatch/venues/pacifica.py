@@ -11,7 +11,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
 from ._numbers import SURPRISES, RowError, quick, shown, words
-from ._quick import OwnId, quick_answer, quick_event
+from ._quick import OwnId, OwnNumber, quick_answer, quick_event
 from ._rows import (
     Moment,
     Row,
@@ -60,7 +60,7 @@ _PRICES_START = '{"channel":"prices","data":[{'
 
 
 class _Row(msgspec.Struct, gc=False):
-    h: int | OwnId
+    h: OwnNumber | OwnId
     s: str
     a: str
     p: str
