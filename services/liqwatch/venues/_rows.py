@@ -67,17 +67,25 @@ def rejected(error: str) -> Received:
     return Received(FrameKind.REJECTED, error=error)
 
 
-def read_rows(rows: object, read: Callable[[Row], Reading], name: str, *, venue_ids: bool = False) -> Received:
+def read_rows(
+    rows: object,
+    read: Callable[[Row], Reading],
+    name: str,
+    *,
+    venue_ids: bool = False,
+    places: Sequence[int] = (),
+) -> Received:
     """Reads every row; `read` gives None for a row that counts nothing and raises `RowError` for a bad one.
 
     `venue_ids`: the ids are the venue's own, so that a repeated one is the same liquidation once more.
+    `places`: which row of the frame each was, where one of the frame's was taken apart.
     """
     if not isinstance(rows, list):
         return rejected(f"{name} is not a list: {shown(rows)}")
     liquidations: list[Liquidation] = []
     bad: list[BadRow] = []
     repeats: dict[str, int] = {}
-    for place, row in enumerate(rows, 1):
+    for place, row in zip(places or range(1, len(rows) + 1), rows, strict=True):
         try:
             if not isinstance(row, dict):
                 raise RowError(Reason.MALFORMED, f"is not an object: {shown(row)}")

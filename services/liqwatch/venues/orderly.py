@@ -5,7 +5,7 @@ price at which a position was taken over, and the same numbers of liquidations.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -90,8 +90,10 @@ class OrderlySession:
         if topic == MARKS and what is None:
             return self._learn(message.get("data"), message.get("ts"), received_ms)
         if topic == TOPIC and what is None:
-            rows = list(_positions(message.get("data")))
-            return read_rows(rows, lambda row: self._read(row, received_ms), "data", venue_ids=True)
+            data = message.get("data")
+            taken = [(place, row) for place, one in enumerate(_listed(data), 1) for row in _positions([one])]
+            rows, places = [row for _, row in taken], [place for place, _ in taken]
+            return read_rows(rows, lambda row: self._read(row, received_ms), "data", venue_ids=True, places=places)
         if what in ("ping", "pong"):
             return Received(FrameKind.HEARTBEAT, replies=('{"event":"pong"}',)) if what == "ping" else HEARTBEAT
         if what == "subscribe":
@@ -146,9 +148,13 @@ class OrderlySession:
         return event
 
 
-def _positions(liquidations: object) -> Iterator[object]:
+def _listed(liquidations: object) -> list[Any]:
+    return liquidations if isinstance(liquidations, list) else [liquidations]
+
+
+def _positions(liquidations: Iterable[object]) -> Iterator[object]:
     """One row for each position of each liquidation."""
-    for one in liquidations if isinstance(liquidations, list) else [liquidations]:
+    for one in liquidations:
         positions = one.get("positionsByPerp") if isinstance(one, dict) else None
         if not isinstance(one, dict) or not isinstance(positions, list):
             yield f"no list of positions: {shown(one)}"
