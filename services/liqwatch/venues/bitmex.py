@@ -287,7 +287,7 @@ VENUE = Venue(
     read_instruments=read_instruments,
     instrument=instrument,
     session=BitmexSession,
-    ping_every=timedelta(seconds=10),
+    ping_every=timedelta(seconds=5),
     silence_limit=timedelta(seconds=30),
     control_limit=timedelta(seconds=60),
     connects=30,

@@ -254,7 +254,7 @@ VENUE = Venue(
     read_instruments=read_instruments,
     instrument=instrument,
     session=BybitSession,
-    ping_every=timedelta(seconds=10),
+    ping_every=timedelta(seconds=9),  # one of its kind was seen to close after ten seconds without a word
     silence_limit=timedelta(seconds=30),
     control_limit=timedelta(seconds=60),
     connects=400,
