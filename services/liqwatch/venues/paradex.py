@@ -11,8 +11,11 @@ from ..events import Reason
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import shown, words
+from ._numbers import SURPRISES, quick, shown, words
+from ._quick import quick_answer, quick_event
 from ._rows import (
+    EARLIEST_MS,
+    LATEST_MS,
     Row,
     Stamp,
     chosen,
@@ -117,7 +120,15 @@ class ParadexSession:
             error = f"tradeType {kind} is not known"
             return Received(FrameKind.DATA, (), (BadRow(Reason.MALFORMED, error),), error)
         market, at = _text(frame, 8 + length)
-        trade, _ = _text(frame, at)
+        trade, at = _text(frame, at)
+        if at > len(frame):
+            return rejected(f"a trade that ends within its texts, after {len(frame)} bytes")
+        try:
+            return quick_answer(
+                [self._quick(market, trade, side, size, price, created_us // 1000, received_ms)], [frame]
+            )
+        except SURPRISES:
+            pass
         row = {
             "market": market,
             "side": _SIDES.get(side, side),
@@ -129,6 +140,17 @@ class ParadexSession:
         if trade is not None:  # there is none before version 3
             row["id"] = trade
         return self._trades([row], received_ms)
+
+    def _quick(
+        self, market: str | None, trade: str | None, side: int, size: int, price: int, time_ms: int, received_ms: int
+    ) -> Liquidation:
+        if market is None or trade is None or not (trade.isascii() and trade.isalnum() and len(trade) <= 64):
+            raise ValueError(trade)
+        if not EARLIEST_MS < time_ms < LATEST_MS:
+            raise ValueError(time_ms)
+        quantity, at, event_id = quick(_decimal(size)), quick(_decimal(price)), f"paradex:{market}:{trade}"
+        taker = TAKERS[_SIDES[side]]
+        return quick_event(STAMP, self._instruments[market], taker, quantity, at, time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):
