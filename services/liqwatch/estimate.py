@@ -5,7 +5,6 @@ thinned in software, have shown. Where a feed is so busy that its share cannot b
 """
 
 import math
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -58,44 +57,57 @@ class Estimate:
 class _Window:
     span: int
     sums: dict[tuple[str, str], _Sums] = field(default_factory=dict)
-    pushes: deque[tuple[int, tuple[str, str], Push]] = field(default_factory=deque)
 
 
 class Estimator:
-    """Rolling ranges for several windows. `thinned`: venue -> its rule; `complete`: the venues to learn from."""
+    """Rolling ranges for several windows. `thinned`: venue -> its rule; `complete`: the venues to learn from.
+
+    Told of orders in any order of partitions; those of a symbol in about the order of their times.
+    """
 
     def __init__(self, windows: Mapping[str, int], thinned: Mapping[str, Rule], complete: Collection[str]) -> None:
         self._thinned, self._complete = dict(thinned), frozenset(complete)
         self._shadow = Shadow()
         self._windows = {name: _Window(span) for name, span in windows.items()}
+        self._longest = max(windows.values())
+        self._buckets: dict[int, list[tuple[str, tuple[str, str], Push | None]]] = {}  # by second: id, key, push
+        self._ids: set[str] = set()
         self._second = 0
         self._learned_ms = 0
 
-    def add(self, venue: str, symbol: str, side: str, at_ms: int, usd: int) -> None:
-        """An order, each once; `usd` in micro-dollars."""
-        if venue in self._complete:
+    def add(self, event_id: str, venue: str, symbol: str, side: str, at_ms: int, usd: int) -> None:
+        """An order; one that is known by its id, or too old, changes nothing. `usd` in micro-dollars."""
+        rule, second, key = self._thinned.get(venue), at_ms // 1000, (venue, side)
+        learns = venue in self._complete
+        if not (rule or learns) or event_id in self._ids or second <= self._second - self._longest:
+            return
+        self._ids.add(event_id)
+        if learns:
             self._shadow.learn(venue, symbol, at_ms, usd)
             self._learned_ms = max(self._learned_ms, at_ms)
-        rule = self._thinned.get(venue)
-        if rule is None:
-            return
-        push = self._shadow.push(venue, symbol, at_ms, usd, rule)
-        second, key = at_ms // 1000, (venue, side)
-        row = (second, key, push)
-        for window in self._windows.values():
-            if second > self._second - window.span:
-                window.pushes.append(row)
-                window.sums.setdefault(key, _Sums()).add(push, 1)
+        push = self._shadow.push(venue, symbol, at_ms, usd, rule) if rule else None
+        self._buckets.setdefault(second, []).append((event_id, key, push))
+        if push is not None:
+            for window in self._windows.values():
+                if second > self._second - window.span:
+                    window.sums.setdefault(key, _Sums()).add(push, 1)
 
     def advance(self, now_ms: int) -> None:
-        """Moves the clock on: what has left a window is taken off, to the second or so (orders come a little late)."""
-        self._second = max(self._second, now_ms // 1000)
+        """Moves the clock on; steps back are ignored. What has left a window is taken off."""
+        before, self._second = self._second, max(self._second, now_ms // 1000)
         self._shadow.forget(now_ms)
         for window in self._windows.values():
-            pushes = window.pushes
-            while pushes and pushes[0][0] <= self._second - window.span:
-                _, key, push = pushes.popleft()
-                window.sums[key].add(push, -1)
+            for second in self._passed(before - window.span, self._second - window.span):
+                for _, key, push in self._buckets[second]:
+                    if push:
+                        window.sums[key].add(push, -1)
+        for second in self._passed(before - self._longest, self._second - self._longest):
+            self._ids.difference_update([event_id for event_id, _, _ in self._buckets.pop(second)])
+
+    def _passed(self, after: int, upto: int) -> list[int]:
+        if upto - after > len(self._buckets):
+            return [second for second in self._buckets if after < second <= upto]
+        return [second for second in range(after + 1, upto + 1) if second in self._buckets]
 
     def estimate(self, window: str, side: str, observed: int) -> Estimate | None:
         """The range of a side (or `both`) whose observed total over all venues is `observed` micro-dollars; None where

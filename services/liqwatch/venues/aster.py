@@ -216,6 +216,7 @@ VENUE = Venue(
     docs="https://github.com/asterdex/api-docs/blob/master/V3(Recommended)/EN/aster-finance-futures-api-v3.md",
     checked="2026-06-30",
     completeness="sampled",
+    thinned="first",
     completeness_note="At most one order per symbol and second: the latest.",
     side_rule="`S` is the side of the liquidation order: SELL closed a long, BUY a short.",
     price_kind="fill",

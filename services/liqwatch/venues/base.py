@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -200,6 +200,7 @@ class Venue:
     requests_per: timedelta = timedelta(minutes=1)
     enabled_by_default: bool = True
     doubts: str = ""
+    thinned: Literal["largest", "first"] | None = None  # which order of a symbol and second a sampled feed shows
     history: History | None = None  # None: what was missed stays missing, and the gap visible
 
 

@@ -256,6 +256,7 @@ VENUE = Venue(
     "All-Market-Liquidation-Order-Streams",
     checked="2026-06-10",
     completeness="sampled",
+    thinned="largest",
     completeness_note="At most one order per symbol and second: the largest (COIN-M documentation: the latest).",
     side_rule="`S` is the side of the liquidation order: SELL closed a long, BUY a short.",
     price_kind="fill",

@@ -223,6 +223,7 @@ VENUE = Venue(
     docs="https://www.bitget.com/api-doc/uta/websocket/public/Liquidation-Channel",
     checked="2026-04-28",
     completeness="sampled",
+    thinned="largest",
     completeness_note="Per symbol and second only the largest long and the largest short.",
     side_rule="`side` is the side of the position: buy was a long, sell a short.",
     price_kind="order",

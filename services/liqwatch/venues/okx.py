@@ -309,6 +309,7 @@ VENUE = Venue(
     docs="https://www.okx.com/docs-v5/en/#public-data-websocket-liquidation-orders-channel",
     checked="2026-07-19",
     completeness="sampled",
+    thinned="first",
     completeness_note="A floor: the documentation says it is not the total number of liquidations.",
     side_rule="`posSide` is the position; where it is net, an order to sell closed a long, one to buy a short.",
     price_kind="mark",

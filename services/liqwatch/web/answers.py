@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..coverage import Span
-from ..events import Completeness, Incident, Silence
+from ..events import SIDES, Completeness, Incident, Silence
 from ..settings import RuleSettings, window_name
 from ..totals import Sum
 from ..wire import LargestRecord, Liquidation, usd_text
@@ -36,6 +36,7 @@ def totals(market: Market, rules: Sequence[RuleSettings], window: str, scope: st
         "largest": largest(total.largest()),
         "coverage": covered,
         "kinds": kinds(market, window, scope),
+        "estimates": estimates(market, window, now_ms) if scope == "all" else [],
         "rungs": [rung(rule, total) for rule in rules if _fits(rule, window, scope)],
     }
 
@@ -59,6 +60,31 @@ def kinds(market: Market, window: str, scope: str) -> list[Json]:
     completeness = {name: _completeness(market, name) for name in market.known_venues()}
     found = market.totals.by_completeness(window, scope, completeness)
     return [{"completeness": kind, **_amounts(*amounts)} for kind, amounts in sorted(found.items())]
+
+
+def estimates(market: Market, window: str, now_ms: int) -> list[Json]:
+    """Beside what was observed, what it probably was with what sampled feeds withhold; empty where not asked for."""
+    found = [(side, market.estimate(window, side, now_ms)) for side in SIDES]
+    return [
+        {
+            "side": side,
+            "low_usd": usd_text(one.low),
+            "high_usd": usd_text(one.high) if one.high is not None else None,
+            "venues": [
+                {
+                    "venue": venue.venue,
+                    "observed_usd": usd_text(venue.observed),
+                    "capture": round(venue.capture, 4),
+                    "low_usd": usd_text(venue.low),
+                    "high_usd": usd_text(venue.high) if venue.high is not None else None,
+                    "saturated": venue.high is None,
+                }
+                for venue in one.venues
+            ],
+        }
+        for side, one in found
+        if one is not None
+    ]
 
 
 def at_least(covered: Json) -> bool:

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ..coverage import CoverageBook, Span, merge
+from ..estimate import Estimate, Estimator
 from ..eventlog import Record
 from ..events import Completeness, Coverage, Incident, Silence
 from ..topics import TOTALS
 from ..totals import STALE_AFTER_MS, Sum, TotalsBook
 from ..venues.base import Venue
-from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals
+from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals, micros
 from .bars import BarBook, decode_bar
 from .tape import LIMIT, Tape
 
 HOUR_MS = 3_600_000
+TEACHERS = ("bybit", "gate")  # complete and busy: the estimate learns from them
 CLOSED_KEPT = 200  # incidents that are over
 _LAGS = 50  # last events of a venue whose lateness is averaged
 _WATCH_FRESH_MS = 30_000  # real time: an open interval is written every few seconds
@@ -46,7 +48,14 @@ class Watch:
 class Market:
     """The latest of everything. `speed` is the clock's; `venues` are those that are collected."""
 
-    def __init__(self, windows: Sequence[tuple[str, int]], venues: Mapping[str, Venue], speed: float = 1.0) -> None:
+    def __init__(
+        self,
+        windows: Sequence[tuple[str, int]],
+        venues: Mapping[str, Venue],
+        speed: float = 1.0,
+        *,
+        estimate: bool = False,
+    ) -> None:
         self.windows = tuple(windows)
         self.venues = venues
         self.speed = speed
@@ -55,6 +64,8 @@ class Market:
         self.coverage = CoverageBook(keep_ms=self.longest_ms + HOUR_MS)
         self.bars = BarBook(2 * self.longest_ms + HOUR_MS, self.longest_ms + HOUR_MS)
         self.tape = Tape()
+        thinned = {name: venue.thinned for name, venue in venues.items() if venue.thinned}
+        self._estimator = Estimator(dict(windows), thinned, TEACHERS) if estimate else None
         self.incidents: dict[str, Incident] = {}
         self.silences: dict[str, Silence] = {}
         self.changes = Changes()
@@ -102,6 +113,11 @@ class Market:
         if record.value is None:
             return
         event = decode_liquidation(record.value)
+        if self._estimator is not None:
+            usd = micros(event.notional_usd)
+            self._estimator.add(event.event_id, event.venue, event.symbol, event.side, event.event_time_ms, usd)
+            if event.event_time_ms < self.last_event_ms.get(event.venue, 0) - HOUR_MS:
+                return  # of the past, and read for the estimate alone
         worth = self.tape.add(event)
         if worth is None:
             return
@@ -153,6 +169,13 @@ class Market:
         if known is None:
             known = self._sums[window, scope] = self.totals.sum(window, scope)
         return known
+
+    def estimate(self, window: str, side: str, now_ms: int) -> Estimate | None:
+        """What thinned feeds probably withheld, of all venues and coins; None where it is not asked for."""
+        if self._estimator is None:
+            return None
+        self._estimator.advance(now_ms)
+        return self._estimator.estimate(window, side, self.sum(window, "all").side(side))
 
     def parts(self, window: str, dimension: str, most: int) -> list[tuple[str, Sum]]:
         """The largest coins (`base`) or venues of a window."""

@@ -48,7 +48,7 @@ class WebService:
         self._log, self._settings, self._clock = log, settings, clock
         self._any_port = any_port
         self._oldest_ms: int | None = None
-        market = self._market = Market(windows, venues, clock.speed)
+        market = self._market = Market(windows, venues, clock.speed, estimate=settings.estimate)
         updates = Updates(market, rules)
         self._hub = Hub(updates, clock, metrics)
         self._api = Api(
@@ -65,7 +65,7 @@ class WebService:
             follow(TOTALS, None, self._take_totals),
             follow(COVERAGE, market.longest_ms + HOUR_MS, market.take_coverage),
             follow(BARS, market.bars.keep_ms, market.take_bar),
-            follow(LIQUIDATIONS, HOUR_MS, market.take_liquidation),
+            follow(LIQUIDATIONS, market.longest_ms if settings.estimate else HOUR_MS, market.take_liquidation),
             follow(ALERTS, None, market.take_incident),
             follow(SILENCES, None, market.take_silence),
         ]

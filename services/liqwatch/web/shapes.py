@@ -11,6 +11,7 @@ from ..events import (
     LargestRecord,
     Liquidation,
     Milliseconds,
+    Side,
     SideOrBoth,
     VenueCoverage,
 )
@@ -89,6 +90,26 @@ class Kind(Shape):
     short_usd: DecimalText
 
 
+class VenueEstimate(Shape):
+    """A sampled feed: what it showed, and what that probably stands for."""
+
+    venue: str
+    observed_usd: DecimalText
+    capture: Share = Field(description="The share of its USD that it probably shows.")
+    low_usd: DecimalText
+    high_usd: DecimalText | None
+    saturated: bool = Field(description="Too busy, or too little seen elsewhere, for an upper end.")
+
+
+class EstimateAnswer(Shape):
+    """An estimate, not an observation: the range that holds the real total with 90 %."""
+
+    side: Side
+    low_usd: DecimalText
+    high_usd: DecimalText | None = Field(description="null where no upper end can be told: at least `low_usd`.")
+    venues: list[VenueEstimate]
+
+
 class TotalsAnswer(Shape):
     """The rolling totals of one window and scope."""
 
@@ -105,6 +126,7 @@ class TotalsAnswer(Shape):
     largest: LargestRecord | None
     coverage: Covered
     kinds: list[Kind] = Field(description="How much of the total comes from which kind of feed.")
+    estimates: list[EstimateAnswer] = Field(description="Empty unless `web.estimate` is set, and for other scopes.")
     rungs: list[Rung]
 
 

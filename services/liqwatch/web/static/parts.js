@@ -20,6 +20,9 @@ export function showTotals(totals, state) {
   say(byId("both"), `${money(totals.total.usd)}, ${totals.total.count.toLocaleString("en-US")} orders`);
   say(byId("coverage"), coverageWords(totals, state));
   say(byId("largest"), largestWords(totals.largest, state));
+  const estimate = estimateWords(totals.estimates, state);
+  byId("estimate").hidden = !estimate;
+  say(byId("estimate"), estimate);
   byId("rungs").replaceChildren(...totals.rungs.map((rung) => rungItem(rung, totals)));
 }
 
@@ -45,6 +48,18 @@ function coverageWords(totals, state) {
     if (share > 0) parts.push(`${percent(share)} of the sum is from feeds that show all`);
   }
   return parts.join("; ");
+}
+
+/** The estimate in words: never in place of what was observed. */
+function estimateWords(estimates, state) {
+  if (!estimates.length) return "";
+  const ranges = estimates.map((one) => {
+    const range = one.high_usd ? `${money(one.low_usd)} to ${money(one.high_usd)}` : `at least ${money(one.low_usd)} (feed saturated)`;
+    return `${one.side}s ${range}`;
+  });
+  const venues = new Map(estimates.flatMap((one) => one.venues.map((venue) => [venue.venue, venue.capture])));
+  const shares = [...venues].map(([venue, capture]) => `${title(venue, state)} shows about ${percent(capture)}`);
+  return `Estimated (90 %) with what sampled feeds withhold: ${ranges.join(", ")}; ${shares.join(", ")} of its volume.`;
 }
 
 function largestWords(record, state) {
