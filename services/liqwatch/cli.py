@@ -263,13 +263,16 @@ def replay(files: tuple[Path, ...], rules: Path | None, as_json: bool) -> None:
 def check_config(file: Path) -> None:
     """Checks settings: every mistake at once, or what they mean."""
     settings = settings_or_fail(file)
-    from .rulewords import sentence
+    from .rulewords import route_sentence, sentence
 
     click.echo(
         f"{file} is valid: log on {settings.log.backend}, {len(settings.rules)} rules, {len(settings.targets)} targets"
     )
+    targets = ("whom the routes say",) if settings.routes else tuple(settings.targets)
     for rule in settings.rules:
-        click.echo(f"  {rule.name}: {sentence(rule, tuple(settings.targets))}")
+        click.echo(f"  {rule.name}: {sentence(rule, targets)}")
+    for route in settings.routes:
+        click.echo(f"  route: {route_sentence(route)}")
 
 
 @main.command("notify-test")

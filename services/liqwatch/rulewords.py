@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from .routes import RouteSettings
 from .settings import RuleSettings, window_name
 
 _SIDES = {"long": "longs", "short": "shorts", "both": "longs and shorts together"}
@@ -36,6 +37,23 @@ def sentence(rule: RuleSettings, targets: tuple[str, ...]) -> str:
     if rule.held_back_by:
         text += f"; held back while {' or '.join(rule.held_back_by)} is open"
     return f"{text}; {rule.severity}, to {', '.join(rule.targets or targets)}"
+
+
+def route_sentence(route: RouteSettings) -> str:
+    """Who gets what, and when."""
+    what = []
+    if route.severity:
+        what.append("/".join(route.severity))
+    if route.kinds:
+        what.append("/".join(route.kinds) + " rules")
+    if route.rules:
+        what.append(" and ".join(route.rules))
+    if route.scope is not None:
+        what.append(f"{route.scope} and its parts")
+    hours = f" {route.hours}" if route.hours else ""
+    days = f" on {', '.join(route.days)}" if route.days else ""
+    when = f", only{hours}{days} ({route.time_zone})" if hours or days else ""
+    return f"{', '.join(what) or 'everything'} goes to {', '.join(route.targets)}{when}"
 
 
 def _when(rule: RuleSettings) -> str:

@@ -176,6 +176,7 @@ async def test_the_incident_of_a_rule_that_is_gone_is_closed_in_silence() -> Non
         last = on.incidents()[0].steps[-1]
         assert ("Closed: the rule longs-24h is no longer in the settings.", ()) == (last.headline, last.targets)
         assert ["fired"] == said(chat)
+        assert one.registry.get_sample_value("liqwatch_incidents_open", {"rule": "longs-24h"}) is None
 
 
 async def test_the_incident_of_a_rule_that_went_while_nobody_ran_is_closed_at_the_start() -> None:

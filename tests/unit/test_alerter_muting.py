@@ -10,6 +10,7 @@ from liqwatch.alerter.silences import SilenceBook
 from liqwatch.eventlog import Entry
 from liqwatch.events import Silence
 from liqwatch.routes import Routed, RouteSettings, is_part, route
+from liqwatch.rulewords import route_sentence
 from liqwatch.settings import RuleSettings, Settings
 from liqwatch.topics import SILENCES
 from tests.support.alerter_stage import Stage, longs, until
@@ -200,6 +201,18 @@ def test_who_is_told_by_the_routes(routes: list[dict[str, Any]], scope: str, exp
     made = [RouteSettings.model_validate(one) for one in routes]
     assert expected == route(rule(), scope, 0, made)
     assert Routed(("own",)) == route(rule(targets=["own"]), scope, 0, made)
+
+
+def test_a_route_is_a_sentence() -> None:
+    made = RouteSettings.model_validate(
+        {"targets": ["desk", "pager"], "severity": ["critical"], "scope": "base=BTC", "hours": "07:00-23:00",
+         "days": ["mon"], "time_zone": "Europe/Berlin"}
+    )  # fmt: skip
+    assert (
+        "critical, base=BTC and its parts goes to desk, pager, only 07:00-23:00 on mon (Europe/Berlin)"
+        == route_sentence(made)
+    )
+    assert "everything goes to desk" == route_sentence(RouteSettings(targets=("desk",)))
 
 
 def test_routes_are_read_from_the_settings() -> None:

@@ -147,11 +147,10 @@ class Cascade:
         self._in_minute += usd
         self.five += usd
         self._slots[self._slot % SLOTS] += usd
-        top = self._high()
-        if top is None:
+        if self.now_ms - self._priced_ms >= HIGH_MS * HIGHS:
             return  # no price to compare: the sums go on
-        normal, fall = self.normal, top - self._x
-        leg = self._is_leg(top, usd, normal)
+        normal = self.normal
+        leg = self._is_leg(usd, normal)
         episode = self.episode
         if episode is not None:
             episode.usd += usd
@@ -162,7 +161,12 @@ class Cascade:
                 episode.peak, episode.peak_ms = self.five, self.now_ms
             if leg:
                 episode.legs = self._legs
-        if self.five < self.knobs.times * 300 * normal * MICRO or fall < self.knobs.falls[0] - _ROUNDING:
+        is_much = self.five >= self.knobs.times * 300 * normal * MICRO
+        if not is_much and not leg:
+            return  # nearly always
+        top = self._high()
+        fall = top - self._x if top is not None else 0.0
+        if not is_much or top is None or fall < self.knobs.falls[0] - _ROUNDING:
             self._note_stage(fall)
             return
         self._hot_ms = self.now_ms
@@ -226,9 +230,11 @@ class Cascade:
             self._carry(self.now_ms)
         return max(self._x, *self._highs)
 
-    def _is_leg(self, top: float, usd: int, normal: float) -> bool:
+    def _is_leg(self, usd: int, normal: float) -> bool:
         if self.now_ms - self._leg_ms > CHAIN_QUIET_MS:
-            self._legs, self._leg_usd, self._leg_x, self._leg_ms = 0, 0, top, self.now_ms
+            top = self._high()
+            self._legs, self._leg_usd, self._leg_ms = 0, 0, self.now_ms
+            self._leg_x = self._x if top is None else top
         self._leg_usd += usd
         enough = self._leg_usd >= LEG_TIMES * 300 * normal * MICRO
         if not enough or self._x > self._leg_x - LEG_FALL + _ROUNDING:

@@ -136,6 +136,7 @@ class AlerterService:
 
     def reload(self, settings: Settings) -> None:
         """Other rules and targets. Nothing fires again; the incident of a rule that is gone closes in silence."""
+        gone = set(self._judging.rules) - {rule.name for rule in settings.rules}
         self._figures.majors = settings.coins.majors
         self._judging.use(settings.rules, settings.coins.majors)
         self._past.use(settings.rules, settings.coins.majors)
@@ -146,6 +147,8 @@ class AlerterService:
             self._touch_all()
             self._outbox.offer_all()
             self._judge()
+        for name in gone:
+            self._metrics.open.remove(name)
 
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
         self._write_peaks()

@@ -201,7 +201,7 @@ def _feed(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
         line = f"Feed {again}incomplete: {who} was watched {share} of the last {span}."
         if is_over:
             line = f"Feed complete enough again: {who} was watched {share} of the last {span}."
-    return Story(line, (coverage_line(snapshot),), bare=True)
+    return Story(line, (coverage_line(snapshot),) if snapshot.coverage else (), bare=True)
 
 
 def _subject(snapshot: Snapshot) -> str:
