@@ -562,15 +562,19 @@ PROCESSES = Row(
     "Processes",
     (
         Panel(
-            "Answering",
-            "1 while the process answers Prometheus. A process that has ended and one that stands still look the same.",
+            "Answering, ready",
+            "Answering: Prometheus hears it; a process that has ended and one that stands still look the same. Ready: it "
+            "does its work; /readyz says in words why it does not.",
             "short",
-            (Query(f"min by (job) ({series('up')})", "{{job}}"),),
+            (
+                Query(f"min by (job) ({series('up')})", "{{job}} answers"),
+                Query(f"min by (job) ({series('liqwatch_ready')})", "{{job}} ready"),
+            ),
             "strip",
             24,
             4,
             steps=((1, GOOD),),
-            words=((0, "no answer", BAD), (1, "up", GOOD)),
+            words=((0, "no", BAD), (1, "yes", GOOD)),
         ),
         Panel(
             "Versions",

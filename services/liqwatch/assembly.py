@@ -205,6 +205,7 @@ class Process:
             collector(registry=self._registry)
         self._metrics = ServiceMetrics(self._registry, name)
         self._metrics.config_hash.set(_hash(settings))
+        self._metrics.ready.set_function(lambda: 0.0 if self.unready() else 1.0)
 
     def unready(self) -> list[str]:
         """Reasons why this process is not doing its work now; empty when it is."""

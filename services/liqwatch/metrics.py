@@ -31,6 +31,10 @@ class ServiceMetrics:
             "liqwatch_loop_lag_seconds", "How late the event loop woke up; a rise means it is overloaded or blocked.",
             buckets=_LATENCY, registry=registry,
         )  # fmt: skip
+        self.ready = Gauge(
+            "liqwatch_ready", "1 while the service does its work; /readyz says in words why it does not.",
+            registry=registry,
+        )  # fmt: skip
         self.log_up = Gauge("liqwatch_log_up", "1 while the log (Kafka or SQLite) can be used.", registry=registry)
         self.offset_gap = Counter(
             "liqwatch_offset_gap_records_total", "Records that retention removed before this service read them.",

@@ -94,6 +94,8 @@ async def test_every_panel_has_data_while_events_come(programs: dict[str, Progra
             pytest.fail(f"no data in: {json.dumps(waiting, indent=2)}")
         assert dict.fromkeys(targets, True) == await server.targets_up()
         assert not await server.numbers("liqwatch_no_such_metric"), "an expression without data would not be seen"
+        assert {"ok"} == {rule["health"] for rule in await server.rules()}
+        assert {"LiqwatchWatchdog"} == await server.alerts("firing")
     for program in programs.values():
         status, page = await program.ask("/metrics")
         assert 200 == status

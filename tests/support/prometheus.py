@@ -66,6 +66,15 @@ class Prometheus:
         found = await self.ask("/api/v1/query", query="up")
         return {series["metric"]["job"]: series["value"][1] == "1" for series in found["result"]}
 
+    async def rules(self) -> list[dict[str, Any]]:
+        """Every rule, with its health and state."""
+        found = await self.ask("/api/v1/rules")
+        return [rule for group in found["groups"] for rule in group["rules"]]
+
+    async def alerts(self, *states: str) -> set[str]:
+        """Names of the alerts in one of these states: inactive, pending, firing."""
+        return {rule["name"] for rule in await self.rules() if rule.get("state") in states}
+
     async def numbers(self, expression: str) -> list[float]:
         """Every finite value of the expression since the start, as a graph would show it."""
         now = time.time()
