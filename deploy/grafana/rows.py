@@ -563,7 +563,7 @@ PROCESSES = Row(
     (
         Panel(
             "Answering, ready",
-            "Answering: Prometheus hears it; a process that has ended and one that stands still look the same. Ready: it "
+            "Answering: Prometheus hears it; one that has ended and one that stands still look the same. Ready: it "
             "does its work; /readyz says in words why it does not.",
             "short",
             (
