@@ -49,6 +49,7 @@ def snapshot(**changes: Any) -> Snapshot:
         "venues": (Amount("bybit", 344_950_000 * DOLLAR), Amount("binance", 188_150_000 * DOLLAR)),
         "largest": LARGEST,
         "coverage": covered(binance=1.0, bybit=0.91, htx=1.0),
+        "by_kind": {"all": 1_526_750_000 * DOLLAR, "sampled": 188_150_000 * DOLLAR},
         "watched_since_ms": AT_MS - 80_000_000,
         "titles": TITLES,
     }
@@ -61,7 +62,8 @@ Top coins: BTC $745M, ETH $390M.
 Top venues: Bybit $344M, Binance $188M.
 Largest order: HTX BTC-USDT long, $80.5M at 2026-01-30 03:43:10 UTC.
 Coverage: watched 97 % of the window: Bybit 91 %; the rest of Binance, Bybit, HTX in full; \
-watching since 2026-01-29 06:29:50 UTC. Not every order is published by Binance.
+watching since 2026-01-29 06:29:50 UTC. Not every order is published by Binance. \
+From such feeds $188M, from those that publish all $1.52B.
 As of 2026-01-30 04:43:10 UTC."""
 
 

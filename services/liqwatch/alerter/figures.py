@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from ..coins import MAJORS, coin_class
 from ..coverage import CoverageBook
-from ..events import Coverage, PartitionEvidence, VenueCoverage
+from ..events import Completeness, Coverage, PartitionEvidence, VenueCoverage
 from ..settings import RuleSettings, window_name
 from ..topics import TOTALS
 from ..totals import STALE_AFTER_MS, Sum, TotalsBook, larger
@@ -140,9 +140,21 @@ class Figures:
             coins=() if "base=" in scope else self._top(rule, window, scope, "base="),
             venues=() if "venue=" in scope or "class=" in scope else self._top(rule, window, scope, "venue="),
             coverage=coverage,
+            by_kind=self._by_kind(rule, window, scope, coverage),
             watched_since_ms=since if since is not None and since > start + 1000 else None,
             titles=self.venues,
         )
+
+    def _by_kind(
+        self, rule: RuleSettings, window: str, scope: str, coverage: Sequence[VenueCoverage]
+    ) -> dict[Completeness, int]:
+        completeness = {row.venue: row.completeness for row in coverage}
+        found: dict[Completeness, int] = {}
+        for part in self._parts(window, scope) if scope.startswith("class=") else [scope]:
+            for kind, (long, short) in self._totals.by_completeness(window, part, completeness).items():
+                usd = long if rule.side == "long" else short if rule.side == "short" else long + short
+                found[kind] = found.get(kind, 0) + usd
+        return found
 
     def _parts(self, window: str, scope: str) -> list[str]:
         """The coins of a class that have a total."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..events import Attempt, Incident, LargestRecord, PartitionEvidence, Step, VenueCoverage, plain
+from ..events import Attempt, Completeness, Incident, LargestRecord, PartitionEvidence, Step, VenueCoverage, plain
 from ..settings import RuleSettings, window_name
 from ..totals import Sum
 from ..wire import LargestRecord as WireLargest
@@ -30,6 +30,7 @@ class View:
     coins: Sequence[Amount] = ()
     venues: Sequence[Amount] = ()
     coverage: tuple[VenueCoverage, ...] = ()
+    by_kind: Mapping[Completeness, int] = field(default_factory=dict)
     watched_since_ms: int | None = None
     titles: Mapping[str, str] = field(default_factory=dict)
     facts: Facts = _NO_FACTS
@@ -249,6 +250,7 @@ def _step(
         venues=view.venues,
         largest=_largest(view.total.largest(rule.side)),
         coverage=view.coverage,
+        by_kind=view.by_kind,
         watched_since_ms=view.watched_since_ms,
         opened_ms=opened_ms,
         peak=peak[0],

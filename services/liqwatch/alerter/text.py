@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from ..amounts import DOLLAR, money
-from ..events import LargestRecord, SideOrBoth, VenueCoverage
+from ..events import Completeness, LargestRecord, SideOrBoth, VenueCoverage
 from ..wire import micros
 from .rules import Kind
 
@@ -41,6 +41,7 @@ class Snapshot:
     venues: Sequence[Amount] = ()
     largest: LargestRecord | None = None
     coverage: Sequence[VenueCoverage] = ()  # of the venues that the scope can hold
+    by_kind: Mapping[Completeness, int] = field(default_factory=dict)  # the rule's side, by the kind of feed
     watched_since_ms: int | None = None  # where watching began inside the window
     opened_ms: int | None = None
     peak: int = 0
@@ -258,6 +259,11 @@ def coverage_line(snapshot: Snapshot) -> str:
     sampled = [title(snapshot, venue.venue) for venue in venues if venue.completeness != "all"]
     if sampled:
         line += f" Not every order is published by {', '.join(sampled)}."
+        part = sum(usd for kind, usd in snapshot.by_kind.items() if kind != "all")
+        if part:
+            line += (
+                f" From such feeds {money(part)}, from those that publish all {money(snapshot.by_kind.get('all', 0))}."
+            )
     return line
 
 
