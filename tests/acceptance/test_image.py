@@ -13,7 +13,7 @@ from tests.support.image import DOCKERFILE, Buildah, run
 from tests.support.repository import ROOT
 from tests.support.required import tool
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

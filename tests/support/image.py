@@ -13,6 +13,7 @@ from .repository import ROOT
 
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")  # this machine's own: its package index may need them
+DEBIAN_SECONDS = 600
 PACKAGES = "python3,python3-venv,ca-certificates"
 # In a mount namespace of its own: the root is read-only, but for /tmp and for the volume of the program.
 RUN = """
@@ -72,7 +73,7 @@ class Buildah:
         root = self.folder / "debian"
         command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root)]
         try:
-            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
+            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEBIAN_SECONDS)
             if made.returncode != 0:
                 missing_base(f"debootstrap says: {made.stdout[-300:]}")
             if AUTHORITIES.exists():
@@ -82,6 +83,8 @@ class Buildah:
             self("config", "--env", f"PIP_CERT={AUTHORITIES}", container)
             self("commit", "--quiet", container, "localhost/base")
             self("rm", container)
+        except subprocess.TimeoutExpired as error:
+            missing_base(f"it took more than {error.timeout:.0f} s to make one")
         finally:
             shutil.rmtree(root, ignore_errors=True)
         return "localhost/base"
