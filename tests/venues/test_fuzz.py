@@ -107,6 +107,14 @@ def test_the_quick_way_takes_nothing_that_the_careful_one_does_not(name: str, se
 
 
 @each_recorded
+@pytest.mark.parametrize("odd", ['" 1"', '"1_0"', '"٣"', '"1"', "true", "null", "1e1", "2.0", '"7\\n"', "[]"])
+def test_the_quick_way_reads_odd_values_as_the_careful_one(name: str, odd: str) -> None:
+    for frame in TARGETS[name].frames:
+        for text in spoilt_by(odd, parsed(frame)):
+            TARGETS[name].compare(text)
+
+
+@each_recorded
 @pytest.mark.parametrize("huge", ["1e999999999", "-1e-999999999", '"1e999999999"', "9" * 4000])
 @pytest.mark.timeout(20)
 def test_a_number_of_any_size_is_done_with_at_once(name: str, huge: str) -> None:

@@ -15,7 +15,7 @@ from decimal import (
 )
 from typing import Annotated, Any
 
-from msgspec import Meta, MsgspecError
+from msgspec import Meta, MsgspecError, Raw
 
 from ..events import Reason, plain
 from .base import Instrument
@@ -32,6 +32,19 @@ _REFUSING = [InvalidOperation, Inexact, Rounded, Clamped, Overflow, Underflow, S
 # here lowers that. Whatever it refuses is read again by `number`, which explains.
 QUICK_DIGITS = 13
 quick = Context(QUICK_DIGITS, Emax=QUICK_DIGITS - 1, Emin=-QUICK_DIGITS, clamp=1, traps=_REFUSING).create_decimal
+
+
+def written(number: Raw) -> str:
+    """What a JSON number is written as, for the quick way: text has its quotes with it, and is no number then.
+
+    Raises `ValueError` for a long one.
+    """
+    text = bytes(number).decode()
+    if len(text) > LONGEST:
+        raise ValueError(f"a number of {len(text)} characters")
+    return text
+
+
 # Products of any numbers are exact or an error, never silently rounded.
 multiply = Context(6 * LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multiply
 # Quotients to 34 significant digits.

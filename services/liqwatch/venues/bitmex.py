@@ -24,6 +24,7 @@ from ._numbers import (
     shown,
     words,
     worth,
+    written,
 )
 from ._rows import (
     Row,
@@ -74,8 +75,8 @@ class _Row(msgspec.Struct, gc=False):
     orderID: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
     symbol: str
     side: Literal["Buy", "Sell"]
-    price: Decimal
-    leavesQty: Decimal
+    price: msgspec.Raw
+    leavesQty: msgspec.Raw
 
 
 class _Frame(msgspec.Struct, gc=False):
@@ -119,10 +120,10 @@ class BitmexSession:
             rows = _decode(frame).data
             events: list[Liquidation] = []
             for row in rows:
-                symbol, price = row.symbol, row.price
+                symbol, price = row.symbol, Decimal(written(row.price))
                 instrument = self._instruments[symbol]
                 inverse = instrument.inverse
-                size = _multiply(row.leavesQty, instrument.contract_size)
+                size = _multiply(Decimal(written(row.leavesQty)), instrument.contract_size)
                 usd = size if inverse else _multiply(size, price)
                 quantity = str(divide(size, price)) if inverse else str(size)
                 price_text, usd_text = str(price), str(usd)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
-from ._numbers import SURPRISES, contract_size, quick, shown, words
+from ._numbers import SURPRISES, contract_size, quick, shown, words, written
 from ._quick import quick_answer, quick_event
 from ._rows import (
     EARLIEST_MS,
@@ -55,8 +54,8 @@ SWAP = "-SWAP"
 class _Row(msgspec.Struct, gc=False):
     I: str  # noqa: E741 - the venue's names
     D: Literal["0", "1"]
-    P: Decimal
-    V: Decimal
+    P: msgspec.Raw
+    V: msgspec.Raw
     T: int
 
 
@@ -114,9 +113,10 @@ class DeepcoinSession:
         symbol, side, time_ms = row.I, ORDERS[row.D], row.T * 1000
         if not EARLIEST_MS < time_ms < LATEST_MS:
             raise ValueError(time_ms)
-        event_id = f"deepcoin:{symbol}:{time_ms}:{side}:{row.V}@{row.P}"
+        contracts, price = quick(written(row.V)), quick(written(row.P))
+        event_id = f"deepcoin:{symbol}:{time_ms}:{side}:{contracts}@{price}"
         instrument = self._instruments[symbol]
-        return quick_event(STAMP, instrument, side, quick(row.V), quick(row.P), time_ms, received_ms, event_id)
+        return quick_event(STAMP, instrument, side, contracts, price, time_ms, received_ms, event_id)
 
     def _answer(self, message: Any, received_ms: int) -> Received:
         if not isinstance(message, dict):

@@ -12,7 +12,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, asking, history_page
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, RowError, divide, shown, words
+from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, RowError, divide, shown, words, written
 from ._rows import (
     Moment,
     Reading,
@@ -72,8 +72,8 @@ _ID_SIGNS = str.maketrans("", "", "._:-")
 class _Trade(msgspec.Struct, gc=False):
     trade_id: str
     timestamp: Moment
-    price: Decimal
-    amount: Decimal
+    price: msgspec.Raw
+    amount: msgspec.Raw
     direction: Literal["buy", "sell"]
     instrument_name: str
     liquidation: str | None = None
@@ -143,10 +143,10 @@ class DeribitSession:
                 if flag is None:
                     others += 1
                     continue
-                symbol, price, number = trade.instrument_name, trade.price, trade.trade_id
+                symbol, price, number = trade.instrument_name, Decimal(written(trade.price)), trade.trade_id
                 instrument = self._instruments[symbol]
                 inverse = instrument.inverse
-                amount = trade.amount
+                amount = Decimal(written(trade.amount))
                 usd = amount if inverse else _multiply(amount, price)
                 quantity = str(divide(amount, price)) if inverse else str(amount)
                 price_text, usd_text, side = str(price), str(usd), SIDES[trade.direction, flag]  # both: the careful way

@@ -12,7 +12,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, asking, history_page, spans
 from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, contract_size, divide, shown, words
+from ._numbers import LARGEST_USD, LONGEST, SMALLEST, SURPRISES, contract_size, divide, shown, words, written
 from ._rows import (
     Moment,
     Row,
@@ -65,8 +65,8 @@ _multiply = Context(LONGEST, traps=[InvalidOperation, Inexact, Overflow]).multip
 class _Row(msgspec.Struct, gc=False):
     contract_code: str
     direction: Literal["buy", "sell"]
-    volume: Decimal
-    price: Decimal
+    volume: msgspec.Raw
+    price: msgspec.Raw
     created_at: Moment
 
 
@@ -110,7 +110,8 @@ class HtxSession:
             rows = message.data
             events: list[Liquidation] = []
             for row in rows:
-                symbol, contracts, price = row.contract_code, row.volume, row.price
+                symbol = row.contract_code
+                contracts, price = Decimal(written(row.volume)), Decimal(written(row.price))
                 instrument = self._instruments[symbol]
                 inverse = instrument.inverse
                 size = _multiply(contracts, instrument.contract_size)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
@@ -14,7 +13,7 @@ from ..wire import Liquidation
 from ._asked import Asked
 from ._history import asked, history_page
 from ._lists import coin, document, inside
-from ._numbers import SURPRISES, RowError, contract_size, quick, shown, words
+from ._numbers import SURPRISES, RowError, contract_size, quick, shown, words, written
 from ._quick import OwnId, quick_answer, quick_event
 from ._rows import (
     Moment,
@@ -73,8 +72,8 @@ class _Frame(msgspec.Struct, gc=False):
     product_id: str
     side: Literal["buy", "sell"]
     time: Moment
-    qty: Decimal
-    price: Decimal
+    qty: msgspec.Raw
+    price: msgspec.Raw
     event: msgspec.UnsetType = msgspec.UNSET
 
 
@@ -135,7 +134,8 @@ class KrakenFuturesSession:
         return explained(frame, lambda message: self._answer(message, received_ms))
 
     def _quick(self, row: _Frame, received_ms: int) -> Liquidation:
-        side, size, price, event_id = SIDES[row.side], quick(row.qty), quick(row.price), f"kraken_futures:{row.uid}"
+        side, event_id = SIDES[row.side], f"kraken_futures:{row.uid}"
+        size, price = quick(written(row.qty)), quick(written(row.price))
         instrument = self._instruments[row.product_id]
         return quick_event(STAMP, instrument, side, size, price, row.time, received_ms, event_id)
 
