@@ -488,6 +488,13 @@ ALERTS = Row(
             (Query(f"max({series('liqwatch_outbox_oldest_seconds')})", "oldest"),),
         ),
         Panel(
+            "Edits, by outcome",
+            "Messages written anew while their incident grew. Nothing depends on them: what fails is not tried again.",
+            "short",
+            (Query(rise("liqwatch_message_edits_total", "destination, outcome"), "{{destination}} {{outcome}}"),),
+            "bars",
+        ),
+        Panel(
             "Held back",
             "Steps that nobody was told: silenced, part of a wider incident, or in quiet hours. What still lasts "
             "afterwards is told then.",

@@ -265,6 +265,10 @@ class AlerterMetrics:
             "liqwatch_notification_latency_seconds", "Decision to delivery.", ["destination"], buckets=_LATENCY,
             registry=registry,
         )  # fmt: skip
+        self.edits = Counter(
+            "liqwatch_message_edits_total", "Messages written anew while their incident grew.",
+            ["destination", "outcome"], registry=registry,
+        )  # fmt: skip
         self.silences = Gauge("liqwatch_silences_active", "Silences in force.", registry=registry)
         self.held_back = Counter(
             "liqwatch_steps_held_back_total", "Steps that nobody was told, by cause.", ["cause"], registry=registry
@@ -285,6 +289,7 @@ class AlerterMetrics:
             self.notification_latency.labels(target)
             for outcome in OUTCOMES:
                 self.notifications.labels(target, outcome)
+                self.edits.labels(target, outcome)
 
 
 class WebMetrics:

@@ -51,6 +51,8 @@ class ChatServer:
 
     faults: list[Fault] = field(default_factory=list)
     accepted: list[Message] = field(default_factory=list)
+    edits: list[dict[str, Any]] = field(default_factory=list)  # bodies, with the path
+    edit_seconds: float = 0.0  # that an edit takes
     requests: int = 0
     search_seconds: float = 0.0  # that a look at the history takes
     searches: int = 0
@@ -65,6 +67,9 @@ class ChatServer:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/slack/api/conversations.history", self._history)
+        app.router.add_post("/slack/api/chat.update", self._edit)
+        app.router.add_post("/telegram/{bot}/editMessageText", self._edit)
+        app.router.add_patch("/{path:.*}", self._edit)
         app.router.add_post("/{path:.*}", self._message)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -106,6 +111,11 @@ class ChatServer:
         """Returns once so many messages have been tried. Raises TimeoutError."""
         async with asyncio.timeout(timeout), self._changed:
             await self._changed.wait_for(lambda: self.requests >= count)
+
+    async def _edit(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.edit_seconds)
+        self.edits.append({"path": request.path, **orjson.loads(await request.read())})
+        return web.json_response({"ok": True, "ts": "1.1", "id": "1", "result": {"message_id": 1}})
 
     def fail(self, faults: Iterable[Fault]) -> None:
         """The next messages meet these."""

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from liqwatch.alerter.notifiers import discover
 from liqwatch.alerter.notifiers.base import (
     Accepted,
+    Edits,
     Emission,
     HttpRequest,
     Notice,
@@ -265,3 +266,38 @@ def test_a_long_incident_id_is_a_key_that_pagerduty_takes() -> None:
         assert isinstance(request, HttpRequest)
         keys.add(orjson.loads(request.body)["dedup_key"])
     assert [True, True] == [len(key) <= 255 for key in keys]
+
+
+EDITED = [
+    ("slack-bot", "1.2", "https://slack.com/api/chat.update", "POST", {"channel": "C1", "ts": "1.2"}),
+    (
+        "telegram", "77", "https://api.telegram.org/bothush/editMessageText", "POST",
+        {"chat_id": "1", "message_id": 77, "parse_mode": "HTML"},
+    ),
+    (
+        "discord", "9", "https://hooks.example/hush/messages/9", "PATCH",
+        {"allowed_mentions": {"parse": []}, "flags": 4},
+    ),
+    (
+        "discord-bot", "9", "https://discord.com/api/v10/channels/1/messages/9", "PATCH",
+        {"allowed_mentions": {"parse": []}, "flags": 4},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "message_id", "url", "method", "fields"), EDITED)
+def test_an_edit_has_the_same_words_as_a_message(
+    name: str, message_id: str, url: str, method: str, fields: dict[str, Any]
+) -> None:
+    notifier, made = built(name), notice(headline="A & <b> @all", text="T *x*")
+    assert isinstance(notifier, Edits)
+    request = notifier.edit(made, message_id)
+    body = orjson.loads(request.body)
+    assert (url, method) == (request.url.get_secret_value(), request.method)
+    assert fields == {key: body[key] for key in fields}
+    assert words(name, rendered(name, made)) == words(name, body)
+    assert "nonce" not in body
+
+
+def test_a_webhook_and_an_incoming_hook_of_slack_cannot_edit() -> None:
+    assert [False, False] == [isinstance(built(name), Edits) for name in ("webhook", "slack")]

@@ -23,6 +23,7 @@ from .notices import notice, trial_notice
 from .notifiers import discover
 from .notifiers.base import (
     Accepted,
+    Edits,
     Notice,
     Notifier,
     NotSent,
@@ -68,6 +69,14 @@ class Courier:
         self._taken: set[Delivery] = set()  # queued or in hand
         self._bucket = Bucket(notifier.rate)
         self._stopping = asyncio.Event()
+        self._edits: dict[str, tuple[Notice, str]] = {}  # incident -> its newest text, and the message that has it
+        self._has_edits = asyncio.Event()
+
+    def offer_edit(self, incident_id: str, made: Notice, message_id: str) -> None:
+        """A message may be written anew when there is nothing else to do. Nothing depends on it."""
+        if isinstance(self._notifier, Edits):
+            self._edits[incident_id] = (made, message_id)
+            self._has_edits.set()
 
     def held(self, tried: Sequence[Attempt]) -> bool:
         """True where `on_unknown` forbids to send again, and nothing else can settle an unknown outcome."""
@@ -115,12 +124,40 @@ class Courier:
     async def _next(self) -> Delivery | None:
         getting = asyncio.ensure_future(self._queue.get())
         stopping = asyncio.ensure_future(self._stopping.wait())
+        editing: asyncio.Task[None] | None = None
         try:
-            await asyncio.wait((getting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            while not getting.done() and not stopping.done():
+                editing = asyncio.create_task(self._edit())
+                await asyncio.wait((getting, stopping, editing), return_when=asyncio.FIRST_COMPLETED)
+                editing.cancel()  # a message goes before an edit that is under way
+                await asyncio.wait((editing,))
+                if not editing.cancelled() and (error := editing.exception()) is not None:
+                    log_.error("an edit failed", target=self.name, exc_info=error)
             return getting.result() if getting.done() else None
         finally:
             getting.cancel()
             stopping.cancel()
+            if editing is not None:
+                editing.cancel()
+
+    async def _edit(self) -> None:
+        """Waits for an edit and makes it, if the chat was left alone lately: the rate is for messages."""
+        await self._has_edits.wait()
+        incident_id = next(iter(self._edits))
+        made, message_id = self._edits.pop(incident_id)
+        if not self._edits:
+            self._has_edits.clear()
+        now = asyncio.get_running_loop().time()
+        if not isinstance(self._notifier, Edits) or not self._bucket.is_full(now):
+            return
+        self._bucket.use(now)
+        answer = await self._sender.send(
+            self._notifier.edit(made, message_id),
+            timeout=self.settings.timeout.total_seconds(),
+            allow_private=self.settings.allow_private,
+        )
+        outcome = self._notifier.judge(answer) if isinstance(answer, Response) else answer
+        self._metrics.edits.labels(self.name, _OUTCOMES[type(outcome)]).inc()
 
     async def _deliver(self, delivery: Delivery) -> None:
         backoff = Backoff(first=0.25, cap=60.0)

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from ..clock import Clock
-from ..events import Attempt, Incident
+from ..events import Attempt, Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from .delivery import Courier
 from .incidents import Delivery, attempts, step_at, undelivered, with_attempt
 from .journal import Journal
+from .notices import notice
 from .notifiers.base import NotifierKind
 from .sending import Sender
 
@@ -106,6 +107,17 @@ class Outbox:
         """What is still to be delivered of an incident."""
         return undelivered(incident, self._held, self._fallback)
 
+    def refresh(self, incident: Incident, now: Step) -> None:
+        """The latest message about an open incident may say how things stand by now, where the chat can edit."""
+        for name, post in self._posts.items():
+            told = next(((step, one) for step in reversed(incident.steps) if (one := _accepted(step, name))), None)
+            if told is not None:
+                step, attempt = told
+                made = replace(
+                    notice(incident, now, None, now.at_ms, None), notice_id=f"{incident.incident_id}:{step.at_ms}"
+                )
+                post.courier.offer_edit(incident.incident_id, made, attempt.message_id or "")
+
     def forget(self, incident_id: str | None = None) -> None:
         """Lets go of what was kept about an incident that is over; of all, when they are not ours any more."""
         if incident_id is None:
@@ -191,6 +203,12 @@ class Outbox:
         log_.error("a message has nowhere to go", target=delivery.target, incident=delivery.incident_id, reason=reason)
         self._metrics.notifications.labels(delivery.target, "refused").inc()
         self._journal.put(with_attempt(incident, delivery.step_ms, dead))
+
+
+def _accepted(step: Step, target: str) -> Attempt | None:
+    """The attempt that brought the step, with the id of its message."""
+    tried = attempts(step, target, None)
+    return tried[-1] if tried and tried[-1].outcome == "accepted" and tried[-1].message_id else None
 
 
 async def _after(waits: "Sequence[asyncio.Task[None]]", work: Callable[[], Coroutine[Any, Any, None]]) -> None:

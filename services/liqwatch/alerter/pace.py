@@ -17,6 +17,10 @@ class Bucket:
         every = self.rate.every.total_seconds()
         return max(0.0, self._full_at - now - every * (self.rate.burst - 1))
 
+    def is_full(self, now: float) -> bool:
+        """Nothing was used lately."""
+        return self._full_at <= now
+
     def use(self, now: float) -> None:
         """Takes a token."""
         self._full_at = max(self._full_at, now) + self.rate.every.total_seconds()

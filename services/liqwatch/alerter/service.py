@@ -314,7 +314,24 @@ class AlerterService:
             incident = self._journal.incidents.get(incident_id)
             if incident is not None:
                 self._journal.put(incident)
+                self._refresh(incident)
         self._peaks.clear()
+
+    def _refresh(self, incident: Incident) -> None:
+        """Between two steps the total climbs: the message that is there says so, where it can be edited."""
+        rule, told = self._judging.rules.get(incident.rule), memory(incident).told
+        if rule is None or told is None or incident.steps[-1].held_back is not None:
+            return
+        now_ms = self._clock.now_ms()
+        measured = self._measures.take(rule, incident.scope, True, now_ms)
+        if measured is None:
+            return
+        verdict = _in_usd(rule, Verdict("reminded", told, measured.value), measured.usd)
+        facts = self._measures.facts(rule, incident.scope, measured.usd, now_ms)
+        view = replace(self._figures.view(rule, incident.scope, now_ms), facts=facts)
+        generation = self._journal.generation
+        step = tell(rule, incident.scope, incident, verdict, view, generation=generation, targets=()).steps[-1]
+        self._outbox.refresh(incident, step)
 
     def _on_turn(self) -> None:
         self._metrics.active.set(self._journal.acting)

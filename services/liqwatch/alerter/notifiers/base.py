@@ -136,6 +136,13 @@ class Searches(Protocol):
         ...
 
 
+@runtime_checkable
+class Edits(Protocol):
+    """A notifier that can write a message anew, which tells nobody. The answer is judged as that to a message."""
+
+    def edit(self, notice: Notice, message_id: str) -> HttpRequest: ...
+
+
 @dataclass(frozen=True, slots=True)
 class NotifierKind:
     """A kind of target: found by folder, built from settings. `build` raises ValueError with the remedy."""

@@ -81,6 +81,14 @@ class DiscordWebhook(Notifier):
         url = urlunsplit(parts._replace(query=query))  # `wait`: answers with the message, or an error
         return HttpRequest(SecretStr(url), orjson.dumps(message(notice)), {"Content-Type": "application/json"})
 
+    def edit(self, notice: Notice, message_id: str) -> HttpRequest:
+        """PATCH of the webhook's own message; a thread stays in the query."""
+        parts = urlsplit(self.url.get_secret_value())
+        query = urlencode([(key, value) for key, value in parse_qsl(parts.query) if key != "wait"])
+        url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/messages/{message_id}", query=query))
+        headers = {"Content-Type": "application/json"}
+        return HttpRequest(SecretStr(url), orjson.dumps(message(notice)), headers, method="PATCH")
+
     @override
     def judge(self, response: Response) -> Outcome:
         return judge_answer(response)
@@ -103,12 +111,20 @@ class DiscordBot(Notifier):
         return HttpRequest(
             SecretStr(f"{self.origin}/api/v10/channels/{self.channel}/messages"),
             orjson.dumps(message(notice) | {"nonce": nonce, "enforce_nonce": True}),
-            {
-                "Content-Type": "application/json",
-                "Authorization": f"Bot {self.token.get_secret_value()}",
-                "User-Agent": "DiscordBot (liqwatch, 1)",
-            },
+            self._headers(),
         )
+
+    def edit(self, notice: Notice, message_id: str) -> HttpRequest:
+        """PATCH of a message of the bot."""
+        url = f"{self.origin}/api/v10/channels/{self.channel}/messages/{message_id}"
+        return HttpRequest(SecretStr(url), orjson.dumps(message(notice)), self._headers(), method="PATCH")
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "Content-Type": "application/json",
+            "Authorization": f"Bot {self.token.get_secret_value()}",
+            "User-Agent": "DiscordBot (liqwatch, 1)",
+        }
 
     @override
     def judge(self, response: Response) -> Outcome:

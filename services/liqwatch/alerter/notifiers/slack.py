@@ -117,6 +117,16 @@ class SlackBot(Notifier):
             return Unknown("an answer that is not Slack's")
         return _failed(one_line(error), response)
 
+    def edit(self, notice: Notice, message_id: str) -> HttpRequest:
+        """chat.update; the metadata stays, so that the message is still found."""
+        metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice_id": notice.notice_id}}
+        body = message(notice) | {"channel": self.channel, "ts": message_id, "parse": "none", "metadata": metadata}
+        return HttpRequest(
+            SecretStr(f"{self.origin}/api/chat.update"),
+            orjson.dumps(body),
+            self._headers("application/json; charset=utf-8"),
+        )
+
     def search(self, notice: Notice) -> HttpRequest:
         """Asks for the channel's latest messages since the notice was decided."""
         query = {

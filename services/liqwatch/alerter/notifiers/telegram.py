@@ -68,6 +68,21 @@ class TelegramNotifier(Notifier):
             {"Content-Type": "application/json"},
         )
 
+    def edit(self, notice: Notice, message_id: str) -> HttpRequest:
+        """editMessageText."""
+        body = {
+            "chat_id": self.chat_id,
+            "message_id": int(message_id) if message_id.isdigit() else message_id,
+            "text": escaped_message(notice, TEXT_LIMIT, escape, frame="<b>{}</b>"),
+            "parse_mode": "HTML",
+            "link_preview_options": {"is_disabled": True},
+        }
+        return HttpRequest(
+            SecretStr(f"{self.origin}/bot{self.token.get_secret_value()}/editMessageText"),
+            orjson.dumps(body),
+            {"Content-Type": "application/json"},
+        )
+
     @override
     def judge(self, response: Response) -> Outcome:
         answer = read_json(response)
