@@ -211,8 +211,8 @@ class Step(BaseModel):
     at_ms: Milliseconds
     usd: DecimalText
     threshold: DecimalText = Field(
-        description="The step, in the unit of the incident's `rule_kind`: USD for `level` and `order`; times its normal for "
-        "`surge`, days for `record`, the stage of a `cascade`, seconds or percent for `feed`."
+        description="The step, in the unit of the incident's `rule_kind`: USD for `level` and `order`; times its "
+        "normal for `surge`, days for `record`, the stage of a `cascade`, seconds or percent for `feed`."
     )
     value: DecimalText | None = Field(default=None, description="What was judged, in that unit, where it is not `usd`.")
     headline: str
