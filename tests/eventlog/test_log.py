@@ -312,7 +312,7 @@ async def test_a_member_begins_so_long_before_its_assignment(bench: Bench) -> No
     log = await bench.log()
     topic = await bench.topic(log)
     for number, age in enumerate((7_200_000, 3_000_000, 1_000)):
-        await log.append(topic, [entry(number, at_ms=NOW - age)])
+        await log.append(topic, [entry(number, at_ms=int(time.time() * 1000) - age)])
     member = await joined(await log.member(topic, bench.group(), start=timedelta(hours=1)), 1)
     assert {0: 1} == member.positions()
     assert {0: 3} == member.assignment.end_offsets
