@@ -49,6 +49,22 @@ class _Partition:
     heartbeat: Heartbeat | None = None
 
 
+class _Row:
+    """A message, with its money as numbers once it was asked for."""
+
+    __slots__ = ("_money", "message")
+
+    def __init__(self, message: Totals) -> None:
+        self.message = message
+        self._money: tuple[int, int] | None = None
+
+    def money(self) -> tuple[int, int]:
+        """Micro-dollars, long and short."""
+        if self._money is None:
+            self._money = micros(self.message.long_usd), micros(self.message.short_usd)
+        return self._money
+
+
 class TotalsBook:
     """The latest totals of every partition; answers with sums, and says how fresh they are.
 
@@ -58,7 +74,7 @@ class TotalsBook:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = [_Partition() for _ in range(partitions)]
-        self._rows: dict[tuple[str, str], dict[int, Totals]] = {}  # (window, scope) -> partition -> row
+        self._rows: dict[tuple[str, str], dict[int, _Row]] = {}  # (window, scope) -> partition -> row
         self._single: dict[str, dict[str, None]] = {}  # window -> scopes of one dimension, in the order they came
 
     def apply(self, message: Totals | Heartbeat) -> bool:
@@ -70,13 +86,14 @@ class TotalsBook:
         if isinstance(message, Heartbeat):
             return self._beat(partition, message)
         key = (message.window, message.scope)
-        known = self._rows.get(key, {}).get(message.partition)
+        found = self._rows.get(key, {}).get(message.partition)
+        known = found.message if found is not None else None
         if known is not None and (known.generation, known.as_of_ms) > (message.generation, message.as_of_ms):
             return False
         if partition.generation > message.generation:
             return False
         if message.long_count or message.short_count or message.scope == "all":
-            self._rows.setdefault(key, {})[message.partition] = message
+            self._rows.setdefault(key, {})[message.partition] = _Row(message)
             if "," not in message.scope:
                 self._single.setdefault(message.window, {})[message.scope] = None
         elif known is not None:
@@ -99,7 +116,7 @@ class TotalsBook:
         if beat.caught_up and beat.generation > partition.generation:
             partition.generation = beat.generation
             for key, rows in list(self._rows.items()):
-                if beat.partition in rows and rows[beat.partition].generation < beat.generation:
+                if beat.partition in rows and rows[beat.partition].message.generation < beat.generation:
                     self._forget(key, beat.partition)
         partition.heartbeat = beat
         return True
@@ -116,9 +133,10 @@ class TotalsBook:
         long = short = long_count = short_count = 0
         largest_long: LargestRecord | None = None
         largest_short: LargestRecord | None = None
-        for row in self._rows.get((window, scope), {}).values():
-            long += micros(row.long_usd)
-            short += micros(row.short_usd)
+        for found in self._rows.get((window, scope), {}).values():
+            row, money = found.message, found.money()
+            long += money[0]
+            short += money[1]
             long_count += row.long_count
             short_count += row.short_count
             largest_long = larger(largest_long, row.largest_long)
@@ -147,11 +165,11 @@ class TotalsBook:
         return tuple(
             PartitionEvidence(
                 partition=number,
-                generation=row.generation,
-                as_of_ms=row.as_of_ms,
-                offset=row.offset,
-                long_usd=usd_text(micros(row.long_usd)),
-                short_usd=usd_text(micros(row.short_usd)),
+                generation=row.message.generation,
+                as_of_ms=row.message.as_of_ms,
+                offset=row.message.offset,
+                long_usd=usd_text(row.money()[0]),
+                short_usd=usd_text(row.money()[1]),
             )
             for number, row in sorted(rows.items())
         )
