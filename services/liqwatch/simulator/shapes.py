@@ -49,10 +49,12 @@ class Maker:
     listings: Sequence[Listing] = field(default_factory=standard)
     _random: random.Random = field(init=False)
     _by_place: dict[str, dict[str, list[Listing]]] = field(init=False)  # venue, coin
+    _by_key: dict[tuple[str, str], Listing] = field(init=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._by_place = {}
+        self._by_key = {listing.key: listing for listing in reversed(self.listings)}  # the first of equal ones
         for listing in self.listings:
             if listing.quote.startswith("USD"):
                 coin = listing.base.removeprefix("1000")
@@ -69,7 +71,7 @@ class Maker:
 
     def one(self, at_ms: int, symbol: tuple[str, str], side: Side, usd: float, price: float = 1.0) -> Order:
         """One order of a given worth; `price` in parts of the reference price."""
-        listing = next(listing for listing in self.listings if listing.key == symbol)
+        listing = self._by_key[symbol]
         at = listing.round_price(listing.reference_price * Decimal(str(round(price, 6))))
         return Order(at_ms, listing.venue, listing.symbol, side, at, Decimal(round(usd)) / at)
 
