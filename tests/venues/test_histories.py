@@ -15,6 +15,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -78,6 +79,14 @@ def test_an_answer_gives_these_events_and_leads_on_to_older_ones(name: str) -> N
                 event.source, event.timed_by, event.venue, event.received_time_ms,
             )  # fmt: skip
             assert event.price_kind in (venue.price_kind, "bankruptcy")
+
+
+def test_no_second_of_a_list_without_ids_is_asked_for_twice() -> None:
+    _, gate, instruments, _ = told("gate")
+    since = 1_794_992_400
+    asked = [dict(parse_qsl(urlsplit(url).query)) for url in gate.urls(instruments, since * 1000, since * 1000 + 10**7)]
+    seconds = [second for one in asked[::3] for second in range(int(one["from"]), int(one["to"]) + 1)]
+    assert sorted(seconds) == list(range(since, since + 10_001))
 
 
 def test_a_moment_that_a_full_page_may_have_cut_is_read_again_with_what_is_older() -> None:

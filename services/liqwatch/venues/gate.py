@@ -241,13 +241,14 @@ def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:
 
 
 def history_urls(instruments: Instruments, since_ms: int, until_ms: int) -> list[str]:
-    """Every contract of a settlement coin at once, hour by hour."""
+    """Every contract of a settlement coin at once, hour by hour; no second twice, as rows have no ids to tell by."""
+    first = since_ms // 1000
     return [
         asking(
             f"https://api.gateio.ws/api/v4/futures/{settle}/liq_orders",
-            **{"from": since, "to": until, "limit": HISTORY_ROWS},
+            **{"from": since if since == first else since + 1, "to": until, "limit": HISTORY_ROWS},
         )
-        for since, until in spans(since_ms // 1000, -(-until_ms // 1000), HISTORY_SECONDS)
+        for since, until in spans(first, -(-until_ms // 1000), HISTORY_SECONDS)
         for settle in CONTROL_CONTRACTS
     ]
 
