@@ -26,7 +26,10 @@ def read(url: str, body: bytes, instruments: Instruments, received_ms: int) -> H
     if "error" in page:
         raise ValueError(page["error"])
     bad = [BadRow(Reason.BAD_PRICE, text) for text in page.get("bad", ())]
-    return HistoryPage([_event(row, received_ms) for row in page["rows"]], bad, page.get("next"))
+    fresh = [row for row in page.get("listed since", ()) if row["symbol"] in instruments]
+    unknown = [row["symbol"] for row in page.get("listed since", ()) if row not in fresh]
+    bad += [BadRow(Reason.UNKNOWN_SYMBOL, f"unknown symbol {symbol}", symbol) for symbol in unknown]
+    return HistoryPage([_event(row, received_ms) for row in [*page["rows"], *fresh]], bad, page.get("next"))
 
 
 def _event(row: Mapping[str, Any], received_ms: int) -> Liquidation:

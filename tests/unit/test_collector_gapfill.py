@@ -16,7 +16,7 @@ from liqwatch.wire import encode
 from tests.support.collecting import QUICK, Collecting, collecting, coverage, ids, messages, rejected
 from tests.support.fake_history import answering, with_history
 from tests.support.fake_history import read as read_past
-from tests.support.fake_venue import FAKE, liquidation_frame
+from tests.support.fake_venue import FAKE, LISTING, PATH, liquidation_frame
 from tests.support.memory_log import MemoryLog
 from tests.support.venue_server import VenueServer
 from tests.support.waiting import until
@@ -160,6 +160,31 @@ async def test_what_could_be_read_is_filled_in_though_the_gap_is_not_filled(tmp_
             await until(lambda: collector.metric("liqwatch_history_failures_total") >= 2)
             assert ["a"] == ids(log)
             assert [] == fills(log)
+
+
+async def test_a_symbol_that_was_listed_since_is_learned_before_a_gap_is_called_filled(tmp_path: Path) -> None:
+    log = MemoryLog()
+    listed = {"symbols": {**LISTING["symbols"], "NEWUSDT": {"size": "1"}}}
+    fresh = row("fresh", at=now_ms() - 60_000, symbol="NEWUSDT")
+
+    def past(path: str) -> object:
+        server.rest[PATH] = listed
+        return {"rows": [], "listed since": [fresh] if "BTCUSDT" in path else []}
+
+    async with VenueServer(past=past) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()):
+            await until(lambda: fills(log), within=15)
+            assert ["fresh"] == ids(log)
+            assert [] == rejected(log)
+
+
+async def test_a_symbol_that_the_venue_does_not_list_is_rejected_and_holds_up_no_gap(tmp_path: Path) -> None:
+    log = MemoryLog()
+    gone = row("gone", at=now_ms() - 60_000, symbol="GONEUSDT")
+    async with VenueServer(past=lambda _: {"rows": [], "listed since": [gone]}) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()):
+            await until(lambda: fills(log) and rejected(log), within=15)
+            assert {"unknown_symbol"} == {message["reason"] for message in rejected(log)}
 
 
 async def test_pages_are_followed_until_they_are_older_than_the_gap(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import structlog
 from ..clock import Clock
 from ..coverage import CoverageBook, Gap, Span, merge, subtract
 from ..eventlog import Log, LogClosed, LogError
-from ..events import Coverage
+from ..events import Coverage, Reason
 from ..metrics import CollectorMetrics
 from ..supervise import Backoff, Outage
 from ..venues.base import BadRow, History, Venue
@@ -54,6 +54,7 @@ class Filler:
     ready: Callable[[], bool]  # every event can be understood, and what came is in the log
     publish: Callable[[Sequence[Liquidation]], None]
     reject: Callable[[str, BadRow], None]
+    learn: Callable[[str], bool]  # asks for a symbol that is not known; False if the venue's lists do not have it
     say: Callable[[Coverage], None]
     limits: Limits = LIMITS
     missed: int = 0
@@ -123,6 +124,7 @@ class Filler:
         except HistoryFailed as error:  # what could be read is filled in all the same
             failure = error
         left = await self._add(reading, from_ms, to_ms)
+        failure = failure or self._not_understood(reading)
         if failure is not None:
             self._tries.update(gap.start for gap in inside)
             raise failure
@@ -130,6 +132,12 @@ class Filler:
             self.reject(address, row)
         for gap in inside:
             self._say_filled(max(gap.start, since_ms), min(gap.end, until_ms), gap.reason, left)
+
+    def _not_understood(self, reading: Reading) -> HistoryFailed | None:
+        """Rows of a new listing are read again once the instruments were; who says they are filled loses them."""
+        symbols = {row.symbol for _, row in reading.bad_rows if row.reason is Reason.UNKNOWN_SYMBOL and row.symbol}
+        wanted = [symbol for symbol in sorted(symbols) if self.learn(symbol)]
+        return HistoryFailed(f"it has unknown symbols: {', '.join(wanted[:3])}"[:200]) if wanted else None
 
     async def _add(self, reading: Reading, from_ms: int, to_ms: int) -> Sequence[Liquidation]:
         """Publishes what the log does not have, and returns it once the log has it."""

@@ -96,6 +96,7 @@ class VenueCollector:
                 ready=lambda: self._table.complete and publisher.settled,
                 publish=self._intake.fill,
                 reject=self._reject_row,
+                learn=self._learn,
                 say=publisher.coverage,
                 limits=limits,
             )
@@ -180,6 +181,12 @@ class VenueCollector:
 
     def _reject_row(self, address: str, row: BadRow) -> None:
         self._intake.reject("history", address, row.error, self._clock.now_ms(), row.reason)
+
+    def _learn(self, symbol: str) -> bool:
+        may_come = self._table.may_come(symbol)
+        if may_come:
+            self._table.want(symbol)
+        return may_come
 
     # What the instrument lists call for.
 
