@@ -3,15 +3,19 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from liqwatch.collector import gapfill
 from liqwatch.coverage import CoverageBook, Gap
-from liqwatch.eventlog import Entry
+from liqwatch.eventlog import Entry, Position, RecordRefused
 from liqwatch.events import Coverage, Reason, RejectedFrame
-from liqwatch.topics import COVERAGE, LIQUIDATIONS, REJECTED_FRAMES
+from liqwatch.topics import COVERAGE, LIQUIDATIONS, REJECTED_FRAMES, Topic
 from liqwatch.wire import encode
 from tests.support.collecting import QUICK, Collecting, collecting, coverage, ids, messages, rejected
 from tests.support.fake_history import answering, with_history
@@ -307,6 +311,24 @@ async def test_what_was_quarantined_is_not_added_through_the_back_door(tmp_path:
         async with collecting(server, log, tmp_path, venue=with_history()):
             await until(lambda: fills(log), within=15)
             assert ["good"] == ids(log)
+
+
+async def test_what_the_log_never_shows_is_asked_for_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(MemoryLog):
+        async def append(self, topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:
+            if topic is LIQUIDATIONS:
+                raise RecordRefused("too old")
+            return await super().append(topic, entries)
+
+    monkeypatch.setattr(gapfill, "_LOOKS", 1)
+    monkeypatch.setattr(gapfill, "_LOOK_AGAIN", 0.01)
+    log = Refusing()
+    async with VenueServer(past=answering([row("a", at=now_ms() - 60_000)])) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()) as collector:
+            await until(lambda: 2 <= collector.metric("liqwatch_history_failures_total"))
+            assert [] == fills(log)
 
 
 async def test_nothing_is_compared_while_the_log_is_away(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ class Filler:
             wanted -= {event.event_id for event in await self._known(from_ms - resolution, to_ms + resolution)}
             if not wanted:
                 return left
-        raise NotReady
+        raise HistoryFailed("the log does not show what was filled in")  # asked again ever more rarely
 
     async def _known(self, from_ms: int, to_ms: int) -> Sequence[Liquidation]:
         if not self.ready():
