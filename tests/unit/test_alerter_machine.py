@@ -55,7 +55,7 @@ class IncidentMachine(RuleBasedStateMachine):
         self.rules = RULE_SETS["both"]
         self.judging = Judging(self.rules)
         self.open: dict[tuple[str, str], str] = {}
-        self.muting = Muting(self.silences, (), lambda: self.open)
+        self.muting = Muting(self.silences, (), lambda: self.open, lambda: self.log)
         self.is_stale = self.unseen = False
 
     @rule(scope=st.sampled_from(SCOPES), millions=st.sampled_from((0, 5, 9, 10, 50, 99, 100, 149, 199, 201, 399, 500)))

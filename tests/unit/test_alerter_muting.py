@@ -120,6 +120,32 @@ async def test_a_market_wide_incident_holds_back_those_of_its_coins() -> None:
         assert "base=SOL" == next(m.body["scope"] for m in chat.accepted if m.body["kind"] == "reminded")
 
 
+async def test_a_wider_incident_that_nobody_was_told_of_holds_nothing_back() -> None:
+    market = longs(name="market", thresholds=("500M",))
+    coins = longs(name="coins", scope="each base", thresholds=("100M",), held_back_by=("market",))
+    async with ChatServer() as chat, stage(chat, coins, market) as on:
+        await put(on, silence(rule="market"))
+        await on.start()
+        await on.total(600_000_000)
+        await until(lambda: len(on.incidents()) == 1)
+        await on.total(200_000_000, scope="base=BTC")
+        await chat.wait_for(1)
+        assert [("coins", "fired")] == said(chat)
+
+
+async def test_two_rules_that_hold_each_other_back_are_not_both_silent_for_ever() -> None:
+    one = longs(name="one", thresholds=("500M",), held_back_by=("other",))
+    other = longs(name="other", thresholds=("600M",), held_back_by=("one",))
+    async with ChatServer() as chat, stage(chat, one, other) as on:
+        await put(on, silence("s1", window="24h"))
+        await on.start()
+        await on.total(700_000_000)
+        await until(lambda: len(on.incidents()) == 2)
+        await put(on, None)
+        await chat.wait_for(1)
+        assert "reminded" == said(chat)[0][1]
+
+
 async def test_a_market_and_a_coin_that_cross_together_are_one_message() -> None:
     market = longs(name="market", thresholds=("500M",))
     coins = longs(name="coins", scope="each base", thresholds=("100M",), held_back_by=("market",))

@@ -11,6 +11,7 @@ from .text import moment
 
 Cause = Literal["silence", "inhibition", "quiet hours"]
 CAUSES: tuple[Cause, ...] = ("silence", "inhibition", "quiet hours")
+_PART_OF = "part of the open incident "
 
 
 class Muted(NamedTuple):
@@ -28,10 +29,12 @@ class Muting:
         silences: SilenceBook,
         routes: Sequence[RouteSettings],
         open_incidents: Callable[[], Mapping[tuple[str, str], str]],
+        known: Callable[[], Mapping[str, Incident]],
     ) -> None:
         self.routes = routes
         self._silences = silences
         self._open = open_incidents
+        self._known = known
 
     def targets(self, rule: RuleSettings, scope: str, now_ms: int) -> tuple[str, ...] | Muted:
         """Who is to be told, as the routes say (none named: all there are); or why nobody is."""
@@ -41,7 +44,7 @@ class Muting:
             return Muted("silence", f"silence {silence.silence_id} until {until}: {silence.reason}")
         wider = self._wider(rule, scope)
         if wider is not None:
-            return Muted("inhibition", f"part of the open incident {wider}")
+            return Muted("inhibition", _PART_OF + wider)
         routed = route(rule, scope, now_ms, self.routes)
         return Muted("quiet hours", "quiet hours of every target") if routed.is_quiet else routed.targets
 
@@ -49,9 +52,20 @@ class Muting:
         if not rule.held_back_by:
             return None
         for (name, of), incident_id in self._open().items():
-            if name in rule.held_back_by and is_part(scope, of):
+            if name in rule.held_back_by and is_part(scope, of) and self._is_said(incident_id):
                 return incident_id
         return None
+
+    def _is_said(self, incident_id: str) -> bool:
+        """Somebody was told of it, or of the wider one that it is itself a part of. One that is silenced says nothing
+        for its parts; nor do two that hold each other back."""
+        seen: set[str] = set()
+        while incident_id not in seen and (incident := self._known().get(incident_id)) is not None:
+            seen.add(incident_id)
+            if any(step.targets for step in incident.steps):
+                return True
+            incident_id = (incident.steps[-1].held_back or "").removeprefix(_PART_OF)
+        return False
 
 
 def told_targets(incident: Incident, enabled: Iterable[str]) -> tuple[str, ...]:

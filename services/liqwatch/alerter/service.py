@@ -76,7 +76,7 @@ class AlerterService:
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
         self._silences = SilenceBook()
-        self._muting = Muting(self._silences, settings.routes, lambda: self._open)
+        self._muting = Muting(self._silences, settings.routes, lambda: self._open, lambda: self._journal.incidents)
         self._silence_reading = Reading(
             log, SILENCES, lambda: EARLIEST, lambda record: self._silences.take(record.key, record.value), lambda: None,
             tombstones=True,
