@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from liqwatch.alerter.cascade import Cascade
+from liqwatch.alerter.cascade import Cascade, Knobs
+from liqwatch.alerter.stories import Facts, story
+from liqwatch.alerter.text import Snapshot
+from liqwatch.settings import RuleSettings
 
 MILLION = 10**12  # micro-dollars
 MINUTE_MS = 60_000
@@ -139,3 +142,27 @@ def test_a_start_in_the_middle_knows_the_normal_of_the_minutes_before() -> None:
         busy.learn(minute, 600_000)  # twenty times what is taken at least
     told = play(busy, falling(10, 0.03, 5 * MILLION, start_ms=START_MS))
     assert [] == told  # 60 times normal would be more than $100M here
+
+
+@pytest.mark.parametrize("kind", ["stepped_up", "reminded"])
+def test_what_is_told_of_a_leg_is_what_it_took_though_its_5_minutes_are_over(kind: str) -> None:
+    """A clock that runs ahead of the events, as in the demo, has let go of them when the last order comes."""
+    cascade = Cascade("long", Knobs(legs=(6,)))
+    play(cascade, falling(6, 0.018, 5 * MILLION, start_ms=START_MS))
+    assert cascade.episode is not None
+    at_ms, legs = START_MS + 6 * MINUTE_MS, cascade.episode.legs
+    for leg in range(legs, 6):
+        for usd, wait_ms in ((9 * MILLION, 0), (1000, 400_000)):
+            at_ms += wait_ms
+            cascade.tick(at_ms)
+            cascade.price(at_ms, 10.0 + math.log(1 - 0.018) - 0.02 * (leg - legs + 1 if usd == 1000 else 0))
+            cascade.liquidation(at_ms, usd)
+    assert (3, 1000) == (cascade.stage, cascade.episode.stage_five)
+    rule = RuleSettings(name="c", kind="cascade", side="long")
+    snapshot = Snapshot(kind, "all", "long", "5m", at_ms, rule.steps[2], 0, 0, 0)  # type: ignore[arg-type]
+    told = story(rule, snapshot, Facts(times=0.0, episode=cascade.episode, fall=0.0))
+    assert told is not None
+    assert "$0" not in told.headline
+    since = "since the leg before, " if kind == "stepped_up" else "since 20"
+    assert since in told.headline
+    assert " 0 % down" not in told.headline

@@ -54,6 +54,10 @@ class Episode:
     stage_five: int = 0
     stage_times: float = 0.0
     stage_fall: float = 0.0
+    # The leg that reached it: what it took and how far the index went, both since the leg before.
+    leg_usd: int = 0
+    leg_times: float = 0.0
+    leg_fall: float = 0.0
 
     @property
     def fall(self) -> float:
@@ -86,6 +90,7 @@ class Cascade:
     _leg_usd: int = 0
     _leg_x: float = 0.0
     _leg_ms: int = -CHAIN_QUIET_MS - 1
+    _leg: tuple[int, float] = (0, 0.0)  # the latest: micro-dollars, fall
 
     @property
     def stage(self) -> int:
@@ -161,6 +166,8 @@ class Cascade:
                 episode.peak, episode.peak_ms = self.five, self.now_ms
             if leg:
                 episode.legs = self._legs
+                episode.leg_usd, episode.leg_fall = self._leg
+                episode.leg_times = episode.leg_usd / MICRO / (300 * normal)
         is_much = self.five >= self.knobs.times * 300 * normal * MICRO
         if not is_much and not leg:
             return  # nearly always
@@ -240,5 +247,6 @@ class Cascade:
         if not enough or self._x > self._leg_x - LEG_FALL + _ROUNDING:
             return False
         self._legs += 1
+        self._leg = self._leg_usd, 1 - math.exp(self._x - self._leg_x)
         self._leg_x, self._leg_usd, self._leg_ms = self._x, 0, self.now_ms
         return True

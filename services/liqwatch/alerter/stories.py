@@ -6,7 +6,7 @@ from decimal import Decimal
 from ..amounts import DOLLAR, money
 from ..rulesettings import RuleSettings
 from ..wire import micros
-from .cascade import Episode
+from .cascade import LEG_TIMES, Episode
 from .text import (
     Snapshot,
     Story,
@@ -138,12 +138,26 @@ def _cascade(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
     five, times, fall = snapshot.usd, facts.times, facts.fall
     if episode is not None and snapshot.kind in ("fired", "stepped_up"):
         five, times, fall = episode.stage_five, episode.stage_times, episode.stage_fall  # as it was seen
-    now = f"{floor_words(snapshot)}{money(five)} of {side} liquidated in 5 minutes"
-    now += "" if times is None else f", {_times(times)} times the normal"
+    stage, words, span = int(snapshot.threshold), "in 5 minutes", "within 15 minutes"
+    normal = "the normal"
+    if episode is not None and snapshot.kind == "reminded" and (times is None or times < LEG_TIMES):
+        # Between two waves the 5 minutes say nothing of it.
+        five, times, fall, words, span = (
+            episode.usd,
+            None,
+            episode.fall,
+            f"since {moment(episode.started_ms)}",
+            "at most",
+        )
+    elif episode is not None and snapshot.kind != "cleared" and stage >= 3 and times is not None and times < LEG_TIMES:
+        # A leg is paid for since the one before, which may be longer ago than 5 minutes.
+        five, times, fall, normal = episode.leg_usd, episode.leg_times, episode.leg_fall, "the normal of 5 minutes"
+        words = span = "since the leg before"
+    now = f"{floor_words(snapshot)}{money(five)} of {side} liquidated {words}"
+    now += "" if times is None else f", {_times(times)} times {normal}"
     if fall is not None:
-        now += f"; BTC and ETH {percent(fall)} {'down' if rule.side == 'long' else 'up'} within 15 minutes"
+        now += f"; BTC and ETH {percent(fall)} {'down' if rule.side == 'long' else 'up'} {span}"
     wide = "Market-wide cascade" if len(facts.coins) >= 3 else "Cascade"
-    stage = int(snapshot.threshold)
     match snapshot.kind:
         case "cleared":
             line = f"{wide} of {side} over."
