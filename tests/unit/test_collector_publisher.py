@@ -63,6 +63,18 @@ async def test_the_earlier_of_event_and_received_time_is_the_records_time(tmp_pa
         assert [1000, 2000] == [record.timestamp_ms for record in log.all(LIQUIDATIONS)]
 
 
+async def test_nothing_is_settled_before_what_an_earlier_run_left_in_the_spool_is_in_the_log(tmp_path: Path) -> None:
+    log = MemoryLog()
+    log.down = True
+    async with publishing(log, tmp_path) as publisher:
+        publisher.liquidations([liquidation(1000, 2000)])
+    log.down = False
+    async with publishing(log, tmp_path) as publisher:
+        assert not publisher.settled
+        await until(lambda: publisher.settled)
+        assert 1 == len(log.all(LIQUIDATIONS))
+
+
 async def test_of_an_interval_only_the_latest_is_written_after_an_outage(tmp_path: Path) -> None:
     log = MemoryLog()
     log.down = True

@@ -70,7 +70,7 @@ class Publisher:
     @property
     def settled(self) -> bool:
         """What was received a few seconds ago is in the log."""
-        return not self._link.trouble and not self._spool.pending
+        return not self._link.trouble and self._spool.known and not self._spool.pending
 
     def liquidations(self, items: Sequence[Liquidation]) -> None:
         """Events that were counted: to be kept at all costs."""

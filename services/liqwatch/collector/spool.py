@@ -51,6 +51,7 @@ class Spool:
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self.path = path
         self.size = 0
+        self.known = False  # what an earlier run left, if anything, was taken up
         self.damage: list[Damage] = []  # found and not told yet: whoever tells it, empties it
         self.aside: Path | None = None  # where the damaged file is kept
         self._limit = limit_bytes
@@ -68,6 +69,7 @@ class Spool:
         """Takes up what an earlier run left, if anything; `damage` says what is not whole. Raises `OSError`."""
         with self._lock:
             if self._file is not None or self.size or not self.path.exists():
+                self.known = True
                 return
             length = os.fstat(self._opened().fileno()).st_size
             try:
@@ -77,6 +79,7 @@ class Spool:
                     self._mend()
                 if not self.size:
                     self.remove()
+                self.known = True
             except OSError:
                 self.close()
                 self.size = 0
