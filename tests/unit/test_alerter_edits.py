@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from liqwatch.alerter.notices import notice
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import ChatServer
 
@@ -58,3 +59,21 @@ async def test_a_webhook_that_cannot_edit_is_left_alone() -> None:
         one.service._write_peaks()
         await asyncio.sleep(0.3)
         assert (1, []) == (chat.requests, chat.edits)
+
+
+async def test_an_edit_that_waited_is_not_made_once_the_incident_is_over() -> None:
+    async with ChatServer() as chat, stage(chat, "slack-bot") as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for(1)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        courier = one.service._outbox._posts["desk"].courier
+        (incident,) = on.incidents()
+        made = notice(incident, incident.steps[0], None, on.clock.now_ms(), None)
+        await on.total(0)
+        await chat.wait_for(2)
+        await until(lambda: courier._bucket.is_full(asyncio.get_running_loop().time()))
+        courier.offer_edit(incident.incident_id, made, incident.steps[0].attempts[0].message_id or "")
+        await until(lambda: not courier._edits)
+        await asyncio.sleep(0.2)
+        assert [] == chat.edits

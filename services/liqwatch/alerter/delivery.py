@@ -108,6 +108,7 @@ class Courier:
             delivery = await self._next()
             if delivery is None:
                 return
+            self._drop_edit(delivery.incident_id)  # made of what was known before this
             try:
                 await self._deliver(delivery)
             except Fenced:
@@ -140,16 +141,23 @@ class Courier:
             if editing is not None:
                 editing.cancel()
 
+    def _drop_edit(self, incident_id: str) -> None:
+        self._edits.pop(incident_id, None)
+        if not self._edits:
+            self._has_edits.clear()
+
     async def _edit(self) -> None:
         """Waits for an edit and makes it, if the chat was left alone lately: the rate is for messages."""
         await self._has_edits.wait()
         incident_id = next(iter(self._edits))
-        made, message_id = self._edits.pop(incident_id)
-        if not self._edits:
-            self._has_edits.clear()
+        made, message_id = self._edits[incident_id]
+        self._drop_edit(incident_id)
         now = asyncio.get_running_loop().time()
         if not isinstance(self._notifier, Edits) or not self._bucket.is_full(now):
             return
+        incident = self._journal.incidents.get(incident_id)
+        if incident is None or incident.closed_ms is not None:
+            return  # over, or another's to tell: "still open" would stay there for ever
         self._bucket.use(now)
         answer = await self._sender.send(
             self._notifier.edit(made, message_id),
