@@ -196,6 +196,19 @@ async def test_a_contract_of_a_new_size_is_doubted_until_the_list_has_repeated_i
             assert "doubted" not in worth
 
 
+async def test_a_size_that_is_written_in_another_way_is_no_other_size(tmp_path: Path) -> None:
+    log = MemoryLog()
+    async with VenueServer() as server:
+        async with collecting(server, log, tmp_path, refresh=timedelta(seconds=0.1)) as collector:
+            await until(lambda: collector.watched)
+            server.rest[PATH] = {"symbols": {**LISTING["symbols"], "BTCUSDT": {"size": "1.00"}}}
+            asked = len(server.asked)
+            await until(lambda: len(server.asked) > asked + 1)
+            await server.say(liquidation_frame("as ever"))
+            await until(lambda: rejected(log) or ids(log))
+            assert (["as ever"], []) == (ids(log), collector.told("contract terms changed"))
+
+
 async def test_a_slip_of_the_list_is_over_when_it_is_taken_back(tmp_path: Path) -> None:
     log = MemoryLog()
     async with VenueServer() as server:

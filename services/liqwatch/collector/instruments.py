@@ -193,4 +193,5 @@ class InstrumentTable:
 
 def _terms(instrument: Instrument) -> str:
     kind = "inverse" if instrument.inverse else "linear"
-    return f"{instrument.base}/{instrument.quote} {kind} {instrument.contract_size}"
+    size = instrument.contract_size.normalize()  # 0.010 is 0.01
+    return f"{instrument.base}/{instrument.quote} {kind} {size:f}"
