@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import aiohttp
 import pytest
@@ -85,6 +86,20 @@ async def test_a_no_in_words_to_one_question_does_not_cost_the_others() -> None:
         with pytest.raises(HistoryFailed, match="40 of 100 questions failed: no such contract"):
             await one.read(AT, AT + 1, found)
     assert ["a"] == [event.event_id for event in found.events]
+
+
+async def test_a_list_of_rows_that_cannot_be_read_is_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_BAD", 3)
+    numbers = count()
+
+    def spoilt(_: str) -> object:
+        return {"rows": [], "bad": ["price is 0"] * 2, "next": f"https://venue.example/past?page={next(numbers)}"}
+
+    async with VenueServer(past=spoilt) as server, reader(server, 1) as one:
+        found = Reading()
+        with pytest.raises(HistoryFailed, match="too many of its rows cannot be read, such as: price is 0"):
+            await one.read(AT, AT + 1, found)
+        assert (4, 2) == (len(found.bad_rows), len(server.asked))
 
 
 async def test_a_list_without_an_end_is_read_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from .fetch import ListFailed, fetch_body
 
 MOST_REQUESTS = 5000  # of one reading
 LONGEST_SECONDS = 900.0
+MOST_BAD = 2000  # rows: a list whose format is another one is not read on, and not kept
 _TRIES = 3  # of one page
 _PATIENCE = 60.0  # seconds; who asks for a longer pause is asked again another time
 _MOST_FAILED = 5  # questions in a row that got no answer …
@@ -95,6 +96,9 @@ class HistoryReader:
                 raise HistoryFailed("its pages do not end")
             if reading.requests >= MOST_REQUESTS or time.monotonic() > deadline:
                 raise HistoryFailed(f"not read to its end after {reading.requests} requests")
+            if len(reading.bad_rows) > MOST_BAD:
+                error = reading.bad_rows[-1][1].error
+                raise HistoryFailed(f"too many of its rows cannot be read, such as: {error}"[:300])
             seen.add(following)
             page = await self._page(following, reading)
             reading.events += _within(page, since_ms, until_ms, self._history.resolution_ms)
