@@ -93,7 +93,7 @@ def _rows(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 def _kind(rule: Mapping[str, Any], path: str) -> Iterator[str]:
     """What a kind of rule needs, and what it has no use for."""
     kind = rule.get("kind", "level")
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         return  # said by the model
     a_kind = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} rule"
     for key in rule:

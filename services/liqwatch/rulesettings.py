@@ -101,8 +101,9 @@ class RuleSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _own_window(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and "window" not in values and values.get("kind") in WINDOWS:
-            return {**values, "window": WINDOWS[values["kind"]]}
+        kind = values.get("kind") if isinstance(values, Mapping) else None
+        if isinstance(kind, str) and kind in WINDOWS and "window" not in values:
+            return {**values, "window": WINDOWS[kind]}
         return values
 
     @field_validator("name")
