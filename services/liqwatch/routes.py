@@ -34,6 +34,8 @@ class RouteSettings(Section):
     def _hours(cls, hours: str | None) -> str | None:
         if hours is not None and not _HOURS.match(hours):
             raise ValueError('write hours as "07:00-23:00"')
+        if hours is not None and hours[:5] == hours[6:]:
+            raise ValueError("these hours never begin, so nobody would ever be told; leave them out for the whole day")
         return hours
 
     @field_validator("time_zone")
