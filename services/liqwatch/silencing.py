@@ -1,5 +1,6 @@
 """`liqwatch silence`: writes silences to the log, or asks the live page's API where another process writes the log."""
 
+import contextlib
 import getpass
 import secrets
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+from pydantic import ValidationError
 
 from .alerter.silences import KEYS
 from .alerter.text import duration, moment
@@ -100,7 +102,8 @@ async def _known(log: Log) -> dict[bytes, Silence]:
             for record in await reader.fetch(1.0):
                 known.pop(record.key, None)
                 if record.value is not None:
-                    known[record.key] = Silence.model_validate_json(record.value)
+                    with contextlib.suppress(ValidationError):  # nor does the alerter follow it
+                        known[record.key] = Silence.model_validate_json(record.value)
     finally:
         await reader.close()
     return known

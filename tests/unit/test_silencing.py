@@ -9,8 +9,9 @@ import pytest
 from liqwatch import silencing
 from liqwatch.assembly import build_log
 from liqwatch.clock import Clock
+from liqwatch.eventlog import Entry
 from liqwatch.settings import Settings
-from liqwatch.topics import TOPICS
+from liqwatch.topics import SILENCES, TOPICS
 
 HOUR = timedelta(hours=1)
 
@@ -30,6 +31,16 @@ async def test_a_silence_is_written_listed_and_ended(tmp_path: Path) -> None:
     assert silencing.line(known, known.from_ms).endswith("(2 h)  me: maintenance")
     await silencing.end(on, sooner)
     assert [later] == [one.silence_id for one in await silencing.read(on)]
+
+
+async def test_a_record_that_cannot_be_read_hides_no_silence(tmp_path: Path) -> None:
+    on = settings(tmp_path)
+    known = await silencing.add(on, {"rule": "longs-24h"}, "maintenance", HOUR, "me")
+    log = build_log(on, Clock())
+    await log.open()
+    await log.append(SILENCES, [Entry(b"odd", b"{}", Clock().now_ms())])
+    await log.close(timeout=3)
+    assert [known] == [one.silence_id for one in await silencing.read(on)]
 
 
 @pytest.mark.parametrize("words", [["rule"], ["rul=x"], ["rule="], [""]])
