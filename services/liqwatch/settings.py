@@ -93,6 +93,10 @@ class WebSettings(Section):
     enabled: bool = Field(default=True, description="Inside `run`; the command `web` serves it in any case.")
     host: str = "127.0.0.1"
     port: Port = 8080
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names under which it is asked for, such as a proxy's; on an own address else only localhost.",
+    )
     estimate: bool = Field(default=False, description="A range beside the totals for what sampled feeds withhold.")
     token: SecretStr | None = Field(default=None, description="Who sends it may write silences; without it nobody may.")
     token_file: str | None = None

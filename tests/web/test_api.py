@@ -9,6 +9,7 @@ from liqwatch import topics
 from liqwatch.alerter import silences
 from liqwatch.eventlog import Entry
 from liqwatch.events import BarRow
+from liqwatch.web.hosts import Hosts
 from liqwatch.web.server import SECURITY
 from liqwatch.web.shapes import Matcher
 from liqwatch.wire import LargestRecord
@@ -354,3 +355,28 @@ async def test_a_taken_port_is_named_with_its_setting(stage: WebStage, tmp_path:
     with pytest.raises(Exception, match=rf"cannot listen on 127\.0\.0\.1:{port}.*web\.port"):
         async with web_stage(tmp_path / "other", port=port):
             await until(lambda: False, 0.1)
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/silences", "/api/v1/stream"])
+async def test_a_name_that_another_site_has_led_here_is_not_answered(stage: WebStage, path: str) -> None:
+    status, body, _ = await stage.ask("GET", path, headers={"Host": "evil.example:8080"})
+    assert (421, 421) == (status, body["status"])
+
+
+@pytest.mark.parametrize(
+    ("address", "named", "host", "is_taken"),
+    [
+        ("127.0.0.1", (), "localhost:8080", True),
+        ("127.0.0.1", (), "[::1]:8080", True),
+        ("127.0.0.1", (), "127.0.0.1", True),
+        ("127.0.0.1", (), "127.0.0.1.evil.example", False),
+        ("127.0.0.1", (), "", False),
+        ("127.0.0.1", (), None, True),
+        ("::1", (), "evil.example", False),
+        ("localhost", ("Desk.example",), "desk.Example:80", True),
+        ("0.0.0.0", (), "web", True),  # noqa: S104 - for others to reach: they have names of their own
+        ("0.0.0.0", ("desk.example",), "evil.example", False),  # noqa: S104
+    ],
+)
+def test_hosts(address: str, named: tuple[str, ...], host: str | None, is_taken: bool) -> None:
+    assert is_taken == Hosts(address, named).takes(host)

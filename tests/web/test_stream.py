@@ -161,7 +161,7 @@ async def test_a_viewer_that_takes_nothing_is_let_go_and_holds_up_nobody(
         deaf = socket.socket()
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         deaf.connect((host, int(port)))
-        deaf.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\n\r\n")  # and never reads
+        deaf.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")  # and never reads
         async with viewing(stage) as viewer:
             one = stage.service._hub
             await until(lambda: one.viewers == 2)

@@ -14,6 +14,7 @@ from ..metrics import WebMetrics
 from ..settings import RuleSettings
 from . import answers, openapi, problems, query, writing
 from .assets import Asset
+from .hosts import Hosts
 from .market import Market
 from .problems import Problem
 from .query import Query
@@ -50,7 +51,9 @@ class Api:
         unready: Callable[[], list[str]],
         metrics: WebMetrics,
         static: dict[str, Asset],
+        hosts: Hosts,
     ) -> None:
+        self._hosts = hosts
         self._market, self._hub, self._updates, self._log, self._clock = market, hub, updates, log, clock
         self._rules, self._token, self._unready, self._metrics, self._static = rules, token, unready, metrics, static
         self._windows = [name for name, _ in market.windows]
@@ -81,6 +84,8 @@ class Api:
     async def _around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         route = request.match_info.route.name or "other"
         try:
+            if not self._hosts.takes(request.headers.get("Host")):
+                raise Problem(421, "this name is not answered here; a proxy's name belongs into web.hosts")
             response = await handler(request)
         except Problem as problem:
             response = problems.response(problem.status, problem.detail, problem.headers)

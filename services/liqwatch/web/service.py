@@ -12,9 +12,11 @@ from ..eventlog import EARLIEST, Log, Record, Start, since
 from ..metrics import ServiceMetrics, WebMetrics
 from ..settings import RuleSettings, WebSettings
 from ..topics import ALERTS, BARS, COVERAGE, LIQUIDATIONS, SILENCES, TOTALS, Topic
+from ..totals import newest
 from ..venues.base import Venue
 from . import assets
 from .following import Following
+from .hosts import Hosts
 from .market import HOUR_MS, Market
 from .server import Api
 from .stream import Hub
@@ -52,7 +54,17 @@ class WebService:
         updates = Updates(market, rules)
         self._hub = Hub(updates, clock, metrics)
         self._api = Api(
-            market, self._hub, updates, log, clock, rules, settings.token, self._unread, metrics, assets.read()
+            market,
+            self._hub,
+            updates,
+            log,
+            clock,
+            rules,
+            settings.token,
+            self._unread,
+            metrics,
+            assets.read(),
+            Hosts(settings.host, settings.hosts),
         )
 
         def follow(topic: Topic, back_ms: int | None, take: Callable[[Record], None]) -> Following:
@@ -61,8 +73,10 @@ class WebService:
 
             return Following(log, topic, start, take, metrics, service_metrics)
 
+        totals = follow(TOTALS, None, self._take_totals)
+        totals.thin = newest
         self._following = [
-            follow(TOTALS, None, self._take_totals),
+            totals,
             follow(COVERAGE, market.longest_ms + HOUR_MS, market.take_coverage),
             follow(BARS, market.bars.keep_ms, market.take_bar),
             follow(LIQUIDATIONS, market.longest_ms if settings.estimate else HOUR_MS, market.take_liquidation),
