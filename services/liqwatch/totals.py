@@ -1,8 +1,9 @@
 """Adding partitions up: the readers' side of the totals topic. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from .eventlog import Record
 from .events import Completeness, PartitionEvidence
 from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
 
@@ -41,6 +42,27 @@ def larger(one: LargestRecord | None, other: LargestRecord | None) -> LargestRec
     if a != b:
         return one if a > b else other
     return one if one.event_id <= other.event_id else other
+
+
+def newest(records: Sequence[Record]) -> list[Record]:
+    """Of a batch of the topic what no later record of the same key and owner replaces, in order: for readers that
+    look at the totals now and then. A tombstone replaces nothing here, and is kept."""
+    seen: set[tuple[bytes, bytes]] = set()
+    kept = []
+    for record in reversed(records):
+        value = record.value
+        if value is not None:
+            at = value.find(_GENERATION)
+            mark = record.key, value[at : value.find(b",", at)] if at >= 0 else value
+            if mark in seen:
+                continue
+            seen.add(mark)
+        kept.append(record)
+    kept.reverse()
+    return kept
+
+
+_GENERATION = b'"generation":'
 
 
 @dataclass(slots=True)

@@ -5,9 +5,10 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from liqwatch.eventlog import Record
 from liqwatch.events import Completeness
-from liqwatch.totals import Sum, TotalsBook, larger
-from liqwatch.wire import Heartbeat, LargestRecord, Totals
+from liqwatch.totals import Sum, TotalsBook, larger, newest
+from liqwatch.wire import Heartbeat, LargestRecord, Totals, encode
 
 NOW = 1_790_000_000_000
 
@@ -135,3 +136,16 @@ def test_a_sum_is_split_by_the_kind_of_feed_it_comes_from() -> None:
     assert {"all": (7 * usd, 0), "sampled": (20 * usd, 0)} == made.by_completeness("24h", "base=BTC", kinds)
     assert {"sampled": (20 * usd, 0)} == made.by_completeness("24h", "venue=okx", kinds)
     assert {"sampled": (20 * usd, 0)} == made.by_completeness("24h", "venue=okx,base=BTC", kinds)
+
+
+def test_of_a_batch_only_what_a_later_record_of_the_owner_replaces_is_left_out() -> None:
+    def written(message: Totals | Heartbeat | None, key: bytes) -> Record:
+        return Record(0, 0, NOW, key, None if message is None else encode(message))
+
+    old, new = written(row(0, "1"), b"0,24h,all"), written(row(0, "2", as_of_ms=NOW + 1), b"0,24h,all")
+    other_owner = written(row(0, "9", generation=2), b"0,24h,all")
+    other_key = written(row(1, "1"), b"1,24h,all")
+    beats = [written(beat(0), b"0,heartbeat"), written(beat(0, as_of_ms=NOW + 1), b"0,heartbeat")]
+    grave = written(None, b"0,24h,all")
+    batch = [old, beats[0], other_owner, other_key, new, beats[1], grave]
+    assert [other_owner, other_key, new, beats[1], grave] == newest(batch)

@@ -15,7 +15,7 @@ from ..supervise import Backoff, Outage
 from ..topics import Topic
 
 _FETCH_SECONDS = 0.5
-_REST_SECONDS = 0.1  # a page is looked at: no need to follow every record
+_REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 _AT_ONCE = 250  # records between two turns of the loop
 
 log_ = structlog.get_logger("web")
@@ -31,6 +31,7 @@ class Following:
     take: Callable[[Record], None]
     metrics: WebMetrics
     service_metrics: ServiceMetrics
+    thin: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: records  # leaves out what others replace
     caught_up: bool = False
     down: str = ""  # why it cannot read
     unreadable: int = 0
@@ -57,7 +58,7 @@ class Following:
                 backoff.reset()
                 outage.up()
                 self.down = ""
-                await self._take_all(records)
+                await self._take_all(self.thin(records))
                 if reader.lost > lost:
                     self.service_metrics.offset_gap.inc(reader.lost - lost)
                     lost = reader.lost
