@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Never
 
 import aiohttp
 import pytest
@@ -122,6 +123,19 @@ async def test_what_cannot_be_reached_is_told_by_how_it_fails() -> None:
         assert ["dns", "dns"] == [found[part].cause for part in ("list main", "feed main")]
     found = await tried(FAKE, server)
     assert ["refused", "refused"] == [found[part].cause for part in ("list main", "feed main")]
+
+
+async def test_a_venue_whose_code_fails_does_not_cost_the_others_their_answers() -> None:
+    def broken(*_: object) -> Never:
+        raise KeyError("of ours")
+
+    venue = with_history()
+    assert venue.history is not None
+    venue = replace(venue, session=broken, history=replace(venue.history, read=broken))
+    async with VenueServer(past=answering([]), rest={PATH: LISTING}) as server:
+        found = await tried(venue, server)
+    assert {"list main": "yes", "feed main": "no", "history": "no"} == {part: f.works for part, f in found.items()}
+    assert ["failed with KeyError: 'of ours'"] * 2 == [found[part].words for part in ("feed main", "history")]
 
 
 async def test_a_list_that_is_not_one_is_unreadable() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 
 import aiohttp
@@ -20,7 +20,7 @@ from ..collector.watch import LIMITS
 from ..events import RejectedFrame
 from ..metrics import CollectorMetrics
 from ..settings import Settings, VenueSettings
-from ..venues.base import Feed, Instrument, InstrumentList, Venue, build_instruments
+from ..venues.base import Feed, History, Instrument, InstrumentList, Venue, build_instruments
 from ..wire import Liquidation
 from .finding import Finding, fails, not_tried, works
 
@@ -50,10 +50,22 @@ async def try_venue(
         await _try_list(venue, listed, own.rest_origin, http, settings.collector.usd_currencies, known)
         for listed in venue.instrument_lists
     ]
-    history = asyncio.create_task(_try_history(venue, own.rest_origin, http, clock, known))
-    tried = (_try_feed(venue, feed, own.websocket_origin, known, clock, wait) for feed in venue.feeds)
-    findings += await asyncio.gather(*tried)
-    return [*findings, *await history]
+    tried = [
+        _survived(venue, f"feed {feed.name}", _try_feed(venue, feed, own.websocket_origin, known, clock, wait))
+        for feed in venue.feeds
+    ]
+    if venue.history is not None:
+        trying = _try_history(venue, venue.history, own.rest_origin, http, clock, known)
+        tried.append(_survived(venue, "history", trying))
+    return [*findings, *await asyncio.gather(*tried)]
+
+
+async def _survived(venue: Venue, part: str, trying: Awaitable[Finding]) -> Finding:
+    """A bug of ours in one venue costs none of the other answers."""
+    try:
+        return await trying
+    except Exception as error:
+        return fails(venue.name, part, f"failed with {type(error).__name__}: {error}"[:200], "error")
 
 
 async def _try_list(
@@ -77,25 +89,28 @@ async def _try_list(
 
 
 async def _try_history(
-    venue: Venue, origin: str | None, http: aiohttp.ClientSession, clock: Clock, known: Mapping[str, Instrument]
-) -> Sequence[Finding]:
-    if venue.history is None:
-        return []
+    venue: Venue,
+    history: History,
+    origin: str | None,
+    http: aiohttp.ClientSession,
+    clock: Clock,
+    known: Mapping[str, Instrument],
+) -> Finding:
     now_ms = clock.now_ms()
-    urls = venue.history.urls(known, now_ms - _MINUTES * 60_000, now_ms)
+    urls = history.urls(known, now_ms - _MINUTES * 60_000, now_ms)
     if not urls:
-        return [not_tried(venue.name, "history", "needs the list of contracts")]
+        return not_tried(venue.name, "history", "needs the list of contracts")
     try:
         body = await fetch_body(http, moved(urls[0], origin))
-        page = venue.history.read(urls[0], body, known, now_ms)
+        page = await asyncio.to_thread(history.read, urls[0], body, known, now_ms)
     except ListFailed as error:
-        return [fails(venue.name, "history", str(error), error.cause or "unreadable")]
+        return fails(venue.name, "history", str(error), error.cause or "unreadable")
     except ValueError as error:
-        return [fails(venue.name, "history", str(error)[:200], "unreadable")]
+        return fails(venue.name, "history", str(error)[:200], "unreadable")
     except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
         failure = classify(error)
-        return [fails(venue.name, "history", failure.detail, failure.cause or "unreachable")]
-    return [works(venue.name, "history", f"answers: {len(page.liquidations)} in the first page")]
+        return fails(venue.name, "history", failure.detail, failure.cause or "unreachable")
+    return works(venue.name, "history", f"answers: {len(page.liquidations)} in the first page")
 
 
 async def _try_feed(
