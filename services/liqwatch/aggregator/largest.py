@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 # Second, minus the micro-dollars, event_id, and the record as JSON: one object where a decoded one is sixteen.
 # Sorted, the larger comes first and of equal ones the smaller id, so that partitions merge in any order.
-Step: TypeAlias = tuple[int, int, bytes, bytes]
+Step: TypeAlias = tuple[int, int, str, bytes]
 
 
 def beats(one: Step, other: Step) -> bool:
