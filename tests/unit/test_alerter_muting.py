@@ -220,7 +220,7 @@ def test_when_a_route_is_awake(made: dict[str, Any], when: str, awake: bool) -> 
         ([{"targets": ["a"], "scope": "venue=okx"}, {"targets": ["b"]}], "venue=okx,base=BTC", Routed(("a", "b"))),
         ([{"targets": ["a"], "scope": "venue=okx"}, {"targets": ["b"]}], "base=BTC", Routed(("b",))),
         ([{"targets": ["a"], "kinds": ["feed"]}, {"targets": ["b"], "rules": ["r"]}], "all", Routed(("b",))),
-        ([{"targets": ["a"], "hours": "00:00-00:00"}], "all", Routed((), is_quiet=True)),
+        ([{"targets": ["a"], "hours": "01:00-02:00"}], "all", Routed((), is_quiet=True)),
     ],
 )
 def test_who_is_told_by_the_routes(routes: list[dict[str, Any]], scope: str, expected: Routed) -> None:
