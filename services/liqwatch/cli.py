@@ -273,6 +273,14 @@ def check_config(file: Path) -> None:
         click.echo(f"  {rule.name}: {sentence(rule, targets)}")
     for route in settings.routes:
         click.echo(f"  route: {route_sentence(route)}")
+    from .web.hosts import is_own
+
+    if settings.web.enabled and not is_own(settings.web.host):
+        names = ", ".join(settings.web.hosts) or "none in web.hosts"
+        click.echo(
+            f"  web.host {settings.web.host}: others can reach the page, which has no accounts; names with a dot that "
+            f"it answers: {names}"
+        )
 
 
 @main.command("notify-test")

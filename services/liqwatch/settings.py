@@ -95,7 +95,7 @@ class WebSettings(Section):
     port: Port = 8080
     hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names under which it is asked for, such as a proxy's; on an own address else only localhost.",
+        description="Names with a dot under which it is asked for, such as a proxy's; others are refused.",
     )
     estimate: bool = Field(default=False, description="A range beside the totals for what sampled feeds withhold.")
     token: SecretStr | None = Field(default=None, description="Who sends it may write silences; without it nobody may.")

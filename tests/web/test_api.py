@@ -9,6 +9,7 @@ from liqwatch import topics
 from liqwatch.alerter import silences
 from liqwatch.eventlog import Entry
 from liqwatch.events import BarRow
+from liqwatch.web import openapi
 from liqwatch.web.hosts import Hosts
 from liqwatch.web.server import SECURITY
 from liqwatch.web.shapes import Matcher
@@ -361,6 +362,9 @@ async def test_a_taken_port_is_named_with_its_setting(stage: WebStage, tmp_path:
 async def test_a_name_that_another_site_has_led_here_is_not_answered(stage: WebStage, path: str) -> None:
     status, body, _ = await stage.ask("GET", path, headers={"Host": "evil.example:8080"})
     assert (421, 421) == (status, body["status"])
+    assert "web.hosts" in body["detail"]
+    if path.startswith("/api/"):
+        assert "421" in openapi.document(["24h"])["paths"][path]["get"]["responses"]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +378,15 @@ async def test_a_name_that_another_site_has_led_here_is_not_answered(stage: WebS
         ("127.0.0.1", (), None, True),
         ("::1", (), "evil.example", False),
         ("localhost", ("Desk.example",), "desk.Example:80", True),
-        ("0.0.0.0", (), "web", True),  # noqa: S104 - for others to reach: they have names of their own
+        ("127.0.0.1", (), "desk", False),
+        ("0.0.0.0", (), "web", True),  # noqa: S104 - for others to reach: names that no other site can have
+        ("0.0.0.0", (), "10.0.0.5:8080", True),  # noqa: S104
+        ("0.0.0.0", (), "Web.liqwatch.svc:80", True),  # noqa: S104
+        ("0.0.0.0", (), "desk.local.", True),  # noqa: S104
+        ("0.0.0.0", (), "evil.example", False),  # noqa: S104
+        ("0.0.0.0", (), "local.evil.example", False),  # noqa: S104
+        ("0.0.0.0", (), "", False),  # noqa: S104
+        ("0.0.0.0", ("desk.example",), "desk.example:443", True),  # noqa: S104
         ("0.0.0.0", ("desk.example",), "evil.example", False),  # noqa: S104
     ],
 )

@@ -43,3 +43,15 @@ async def test_the_page_can_be_left_out_of_run(tmp_path: Path) -> None:
         assert "Live page" not in program.stdout
         assert "liqwatch_web_viewers" not in (await program.ask("/metrics"))[1]
         assert 0 == await program.end()
+
+
+async def test_check_config_says_when_others_can_reach_the_page(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, NOWHERE)
+    config = str(setup.write())
+    open_to_all = {"LIQWATCH_WEB__HOST": "0.0.0.0"}  # noqa: S104 - what it is about
+    async with running(["check-config", config], tmp_path, environment=open_to_all) as check:
+        assert 0 == await asyncio.wait_for(check.process.wait(), 60), check.stderr
+        assert "web.host 0.0.0.0: others can reach the page" in check.stdout
+    async with running(["check-config", config], tmp_path) as check:
+        assert 0 == await asyncio.wait_for(check.process.wait(), 60), check.stderr
+        assert "web.host" not in check.stdout

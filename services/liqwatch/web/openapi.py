@@ -24,7 +24,7 @@ def document(windows: Sequence[str]) -> Json:
             "position that was closed, and how complete they are. Money is a decimal string in USD, times are "
             "milliseconds since the epoch. Reading needs no token.",
         },
-        "paths": {f"/api/v1/{path}": methods for path, methods in _paths(windows).items()},
+        "paths": {f"/api/v1/{path}": _guarded(methods) for path, methods in _paths(windows).items()},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -112,6 +112,14 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
             }
         },
     }
+
+
+def _guarded(methods: Json) -> Json:
+    """Every answer may be that the name is not answered here."""
+    for name, method in methods.items():
+        if name != "parameters":
+            method["responses"]["421"] = _problem("It was asked for by a name that is neither ours nor in web.hosts.")
+    return methods
 
 
 SILENCE_ID = r"^[A-Za-z0-9-]{1,64}$"

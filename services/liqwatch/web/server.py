@@ -85,7 +85,9 @@ class Api:
         route = request.match_info.route.name or "other"
         try:
             if not self._hosts.takes(request.headers.get("Host")):
-                raise Problem(421, "this name is not answered here; a proxy's name belongs into web.hosts")
+                raise Problem(
+                    421, "this name is not answered here; if it is yours, such as a proxy's, put it into web.hosts"
+                )
             response = await handler(request)
         except Problem as problem:
             response = problems.response(problem.status, problem.detail, problem.headers)
