@@ -1,5 +1,6 @@
 """Which share of a window each venue was really watched. Pure arithmetic on the coverage topic."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,18 +23,21 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     """`spans` without `holes`."""
-    left = merge(spans)
-    for hole_start, hole_end in merge(holes):
-        kept: list[Span] = []
-        for start, end in left:
-            if end <= hole_start or start >= hole_end:
-                kept.append((start, end))
-                continue
-            if start < hole_start:
-                kept.append((start, hole_start))
-            if end > hole_end:
-                kept.append((hole_end, end))
-        left = kept
+    cuts = merge(holes)
+    left: list[Span] = []
+    first = 0
+    for start, end in merge(spans):
+        while first < len(cuts) and cuts[first][1] <= start:
+            first += 1
+        for number in range(first, len(cuts)):
+            hole_start, hole_end = cuts[number]
+            if hole_start >= end:
+                break
+            if hole_start > start:
+                left.append((start, hole_start))
+            start = max(start, hole_end)  # noqa: PLW2901 - what is left of the span
+        if start < end:
+            left.append((start, end))
     return left
 
 
@@ -90,15 +94,16 @@ class CoverageBook:
 
     def __init__(self, keep_ms: int) -> None:
         self._keep_ms = keep_ms
-        self._intervals: dict[str, _Interval] = {}
+        self._intervals: dict[str, dict[str, _Interval]] = {}  # by venue, then by id
         self._completeness: dict[str, Completeness] = {}
 
     def apply(self, message: Interval) -> None:
         """Takes a message of the topic. The one that ends an interval has the last word: it may set the end back."""
         self._completeness[message.venue] = message.completeness
-        known = self._intervals.get(message.interval_id)
+        mine = self._intervals.setdefault(message.venue, {})
+        known = mine.get(message.interval_id)
         if known is None or not message.open or (known.open and message.to_ms >= known.end):
-            self._intervals[message.interval_id] = _Interval(
+            mine[message.interval_id] = _Interval(
                 message.venue,
                 message.collector,
                 message.kind,
@@ -115,9 +120,7 @@ class CoverageBook:
 
     def since(self, venue: str) -> int | None:
         """When the venue was first watched, as far as is known."""
-        return min(
-            (i.start for i in self._intervals.values() if i.venue == venue and i.kind == "watched"), default=None
-        )
+        return min((i.start for i in self._of(venue) if i.kind == "watched"), default=None)
 
     def watched(self, venue: str) -> list[Span]:
         """Disjoint spans in which somebody watched the venue and kept what came, or that were filled later."""
@@ -125,38 +128,50 @@ class CoverageBook:
 
     def live(self, venue: str) -> list[Span]:
         """Disjoint spans in which somebody watched the venue's stream and kept what came."""
-        collectors = {i.collector for i in self._intervals.values() if i.venue == venue}
         spans: list[Span] = []
-        for collector in collectors:
-            mine = [i for i in self._intervals.values() if i.venue == venue and i.collector == collector]
+        for collector in {i.collector for i in self._of(venue)}:
+            mine = [i for i in self._of(venue) if i.collector == collector]
             spans += subtract(
                 [(i.start, i.end) for i in mine if i.kind == "watched"],
                 [(i.start, i.end) for i in mine if i.kind == "lost"],
             )
         return merge(spans)
 
+    def told_until(self, venue: str, now_ms: int, fresh_ms: int) -> int:
+        """Up to when it is known whether the venue was watched.
+
+        Now; or the end, as last written, of an interval that is open and was written in the last `fresh_ms`: it is
+        being watched, and to call what came since a gap would be wrong.
+        """
+        fresh = (i.end for i in self._of(venue) if i.kind == "watched" and i.open and now_ms - i.end < fresh_ms)
+        return min(now_ms, max(fresh, default=now_ms))
+
     def gaps(self, venue: str, from_ms: int, to_ms: int) -> list[Gap]:
         """What of the span nobody watched, oldest first; in parts, where only parts of it were filled."""
-        filled = self._filled(venue)
+        # Of all that ended, or was lost, before or in the gap, what came last is its reason.
+        ends = sorted(
+            (i.end, i.ended_by or ("not heard of since" if i.open else "ended"))
+            for i in self._of(venue)
+            if i.kind != "filled"
+        )
+        moments = [end for end, _ in ends]
+        whole = subtract([(from_ms, to_ms)], self.live(venue))
+        missed = subtract(whole, self._filled(venue))
+        parts = sorted([(*span, False) for span in missed] + [(*span, True) for span in subtract(whole, missed)])
         gaps: list[Gap] = []
-        for start, end in subtract([(from_ms, to_ms)], self.live(venue)):
-            reason = self._reason(venue, end)
-            left = subtract([(start, end)], filled)
-            gaps += [Gap(*span, reason, False) for span in left]
-            gaps += [Gap(*span, reason, True) for span in subtract([(start, end)], left)]
-        return sorted(gaps, key=lambda gap: gap.start)
+        number = 0
+        for start, end, is_filled in parts:
+            while whole[number][1] < end:
+                number += 1
+            before = bisect_right(moments, whole[number][1])
+            gaps.append(Gap(start, end, ends[before - 1][1] if before else "not watched before", is_filled))
+        return gaps
+
+    def _of(self, venue: str) -> Iterable[_Interval]:
+        return self._intervals.get(venue, {}).values()
 
     def _filled(self, venue: str) -> list[Span]:
-        return [(i.start, i.end) for i in self._intervals.values() if i.venue == venue and i.kind == "filled"]
-
-    def _reason(self, venue: str, end: int) -> str:
-        """Of all that ended, or was lost, before or in the gap, what came last."""
-        before = [
-            (i.end, i.ended_by or ("not heard of since" if i.open else "ended"))
-            for i in self._intervals.values()
-            if i.venue == venue and i.kind != "filled" and i.end <= end
-        ]
-        return max(before)[1] if before else "not watched before"
+        return [(i.start, i.end) for i in self._of(venue) if i.kind == "filled"]
 
     def share(self, venue: str, from_ms: int, to_ms: int) -> float:
         """Watched share of the span, 0 to 1."""
@@ -175,4 +190,5 @@ class CoverageBook:
     def forget(self, now_ms: int) -> None:
         """Drops intervals that ended before the longest window any more asked for."""
         limit = now_ms - self._keep_ms
-        self._intervals = {key: i for key, i in self._intervals.items() if i.end > limit}
+        for venue, mine in self._intervals.items():
+            self._intervals[venue] = {key: i for key, i in mine.items() if i.end > limit}

@@ -87,10 +87,12 @@ class WebStage:
 
     async def watched(self, venue: str, from_ms: int, to_ms: int, **more: Any) -> None:
         """An interval of the coverage topic."""
-        fields = {"completeness": "all", "open": True, "ended_by": None} | more
+        fields = {
+            "completeness": "all", "open": True, "ended_by": None, "kind": "watched",
+            "interval_id": f"{venue}-{from_ms}",
+        } | more  # fmt: skip
         message = Coverage(
-            venue=venue, collector="c1", interval_id=f"{venue}-{from_ms}", kind="watched", from_ms=from_ms,
-            to_ms=to_ms, **fields,
+            venue=venue, collector="c1", from_ms=from_ms, to_ms=to_ms, **fields,
         )  # fmt: skip
         await self.message(topics.COVERAGE, venue, message)
 

@@ -106,6 +106,16 @@ def test_gaps_have_their_start_their_end_their_reason_and_whether_they_were_fill
     assert [] == made.gaps("okx", 450, 700)
 
 
+def test_what_came_after_an_open_interval_was_last_written_is_no_gap_yet() -> None:
+    made = book(watched("a", 100, 300, still=True), watched("b", 100, 290, collector="two", still=True))
+    assert 300 == made.told_until("okx", 305, 10)
+    assert 311 == made.told_until("okx", 311, 10)
+    assert 250 == made.told_until("okx", 250, 10)
+    made.apply(watched("a", 100, 300))
+    assert 290 == made.told_until("okx", 295, 10)
+    assert 305 == made.told_until("okx", 305, 10) == made.told_until("gate", 305, 10)
+
+
 def test_a_filled_gap_counts_as_watched_but_not_as_live() -> None:
     made = book(watched("a", 100, 300), filled(300, 500, "two"), watched("b", 500, 600))
     assert 1.0 == made.share("okx", 100, 600)

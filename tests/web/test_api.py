@@ -9,7 +9,7 @@ from liqwatch import topics
 from liqwatch.alerter import silences
 from liqwatch.eventlog import Entry
 from liqwatch.events import BarRow
-from liqwatch.web import openapi
+from liqwatch.web import answers, openapi
 from liqwatch.web.hosts import Hosts
 from liqwatch.web.server import SECURITY
 from liqwatch.web.shapes import Matcher
@@ -198,6 +198,43 @@ async def test_a_venue_says_if_it_is_watched_since_when_or_why_not(stage: WebSta
     )
 
 
+async def test_gaps_have_their_times_their_reason_and_whether_they_were_filled(stage: WebStage) -> None:
+    now_ms = stage.clock.now_ms()
+    await stage.watched("bybit", now_ms - 3 * HOUR, now_ms - 2 * HOUR, open=False, ended_by="all: silent")
+    await stage.watched("bybit", now_ms - HOUR, now_ms - 1000)  # and it goes on
+    await stage.watched(
+        "bybit", now_ms - 2 * HOUR, now_ms - 90 * MINUTE, open=False, kind="filled", interval_id="f", events_filled=2
+    )
+    await stage.settled()
+    answer = await stage.get("/api/v1/gaps", minutes="240")
+    rows = {row["venue"]: row for row in answer["venues"]}
+    start = answer["from_ms"]
+    assert answer["as_of_ms"] - start == 4 * HOUR
+    assert [
+        (start, now_ms - 3 * HOUR, "not watched before", False),
+        (now_ms - 2 * HOUR, now_ms - 90 * MINUTE, "all: silent", True),
+        (now_ms - 90 * MINUTE, now_ms - HOUR, "all: silent", False),
+    ] == [(gap["from_ms"], gap["to_ms"], gap["reason"], gap["filled"]) for gap in rows["bybit"]["gaps"]]
+    assert 0.625 == pytest.approx(rows["bybit"]["share"], abs=0.001)
+    assert (0, 0.0) == (rows["bybit"]["older"], rows["binance"]["share"])
+    (whole,) = rows["binance"]["gaps"]
+    assert (start, answer["as_of_ms"]) == (whole["from_ms"], whole["to_ms"])
+    assert ["bybit"] == [row["venue"] for row in (await stage.get("/api/v1/gaps", venue="bybit"))["venues"]]
+
+
+async def test_of_very_many_gaps_the_newest_are_listed_and_the_others_counted(stage: WebStage) -> None:
+    now_ms = stage.clock.now_ms()
+    for number in range(answers.MOST_GAPS + 5):
+        end = now_ms - number * 10_000
+        await stage.watched("bybit", end - 9_000, end, open=False, ended_by=f"all: {number}")
+    await stage.settled()
+    (row,) = (await stage.get("/api/v1/gaps", venue="bybit"))["venues"]
+    assert answers.MOST_GAPS == len(row["gaps"])
+    # One between each two, the one before all, and the one that has begun since.
+    assert 6 == row["older"]
+    assert "all: 0" == row["gaps"][-1]["reason"]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
@@ -212,6 +249,8 @@ async def test_a_venue_says_if_it_is_watched_since_when_or_why_not(stage: WebSta
         ("events?min_usd=1e9", "an amount in USD"),
         ("incidents?state=Open", "choose one of open, closed, all"),
         ("venues?all=1", "is no parameter here"),
+        ("gaps?venue=by%20bit", "venue: write the name"),
+        ("gaps?minutes=0", "from 1 to 1440"),
     ],
 )
 async def test_a_mistake_in_a_request_is_a_problem_that_names_the_remedy(

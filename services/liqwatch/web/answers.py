@@ -14,6 +14,7 @@ Json = dict[str, Any]
 TOP = 30  # coins and venues of a window that are named; the rest is `other`
 _WATCHED_WHOLE = 0.9995  # what is shown as 100 %
 _DOLLAR = 1_000_000
+MOST_GAPS = 200  # of a venue, in one answer
 
 
 def totals(market: Market, rules: Sequence[RuleSettings], window: str, scope: str, now_ms: int) -> Json:
@@ -209,6 +210,29 @@ def venue(market: Market, name: str, now_ms: int) -> Json:
         "lag_ms": round(lag_ms, 1) if lag_ms is not None else None,
         "windows": windows,
     }
+
+
+def gaps(market: Market, only: str | None, minutes: int, now_ms: int) -> Json:
+    """When nobody watched a venue, and why; of a venue at most the newest `MOST_GAPS`."""
+    from_ms = now_ms - minutes * 60_000
+    rows: list[Json] = []
+    for name in market.known_venues():
+        if only in (None, name):
+            found = market.gaps(name, from_ms, now_ms)
+            known = market.venues.get(name)
+            rows.append(
+                {
+                    "venue": name,
+                    "title": known.title if known else name,
+                    "share": round(covered_share(market.spans(name, now_ms), from_ms, now_ms), 6),
+                    "gaps": [
+                        {"from_ms": one.start, "to_ms": one.end, "reason": one.reason, "filled": one.filled}
+                        for one in found[-MOST_GAPS:]
+                    ],
+                    "older": max(0, len(found) - MOST_GAPS),
+                }
+            )
+    return {"as_of_ms": now_ms, "from_ms": from_ms, "venues": rows}
 
 
 def event(one: Liquidation) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from ..coverage import CoverageBook, Span, merge
+from ..coverage import CoverageBook, Gap, Span, merge
 from ..estimate import Estimate, Estimator
 from ..eventlog import Record
 from ..events import Completeness, Coverage, Incident, Silence
@@ -17,6 +17,7 @@ from .bars import BarBook, decode_bar
 from .tape import LIMIT, Tape
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 TEACHERS = ("bybit", "gate")  # complete and busy: the estimate learns from them
 CLOSED_KEPT = 200  # incidents that are over
 _LAGS = 50  # last events of a venue whose lateness is averaged
@@ -61,7 +62,8 @@ class Market:
         self.speed = speed
         self.longest_ms = max(seconds for _, seconds in windows) * 1000
         self.totals = TotalsBook(TOTALS.partitions)
-        self.coverage = CoverageBook(keep_ms=self.longest_ms + HOUR_MS)
+        self.coverage_ms = max(self.longest_ms, DAY_MS) + HOUR_MS  # so far back it is told who watched
+        self.coverage = CoverageBook(keep_ms=self.coverage_ms)
         self.bars = BarBook(2 * self.longest_ms + HOUR_MS, self.longest_ms + HOUR_MS)
         self.tape = Tape()
         thinned = {name: venue.thinned for name, venue in venues.items() if venue.thinned}
@@ -211,6 +213,11 @@ class Market:
             spans = self._spans[venue] = self.coverage.watched(venue)
         live = [one for one in self._watches.get(venue, {}).values() if self._is_fresh(one, now_ms)]
         return merge([*spans, *((one.to_ms, now_ms) for one in live)]) if live else spans
+
+    def gaps(self, venue: str, from_ms: int, now_ms: int) -> list[Gap]:
+        """When nobody watched the venue, oldest first."""
+        told_ms = self.coverage.told_until(venue, now_ms, int(_WATCH_FRESH_MS * self.speed))
+        return self.coverage.gaps(venue, from_ms, told_ms) if told_ms > from_ms else []
 
     def known_venues(self) -> list[str]:
         """Those that are collected here or by anybody, by name."""

@@ -67,6 +67,12 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
             _parameter("limit", _number(1, 200, 50), "At most so many."),
         ),
         "venues": _get("VenuesAnswer", "Every venue: state, completeness, coverage, last event, lag"),
+        "gaps": _get(
+            "GapsAnswer",
+            "When nobody watched a venue, why, and whether it was filled afterwards",
+            _parameter("venue", {"type": "string", "pattern": query.VENUE}, "Only this one."),
+            _parameter("minutes", _number(1, query.MINUTES, query.MINUTES), "So far back."),
+        ),
         "silences": {
             **_get("SilencesAnswer", "Silences in force"),
             "post": _write(

@@ -10,6 +10,7 @@ from .problems import Problem
 
 # A venue is a name of ours; a coin is as the venue writes it: printable, without blanks, commas or equal signs.
 SCOPE = r"^(all|venue=[A-Za-z0-9_.-]{1,64}|(venue=[A-Za-z0-9_.-]{1,64},)?base=[^\s,=\x00-\x1f\x7f]{1,64})$"
+VENUE = r"^[A-Za-z0-9_.-]{1,64}$"
 MINUTES = 1_440
 STEPS = (60, 300, 900, 3600)
 PLAIN_USD = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"
@@ -46,6 +47,13 @@ class Query:
         if not re.fullmatch(SCOPE, scope):
             raise Problem(400, "scope: write all, venue=NAME, base=COIN or venue=NAME,base=COIN")
         return scope
+
+    def venue(self) -> str | None:
+        """None for all."""
+        name = self.values.get("venue")
+        if name is not None and not re.fullmatch(VENUE, name):
+            raise Problem(400, "venue: write the name of one, as /api/v1/venues has it")
+        return name
 
     def choice(self, name: str, known: Collection[str], default: str) -> str:
         """One of a few words."""

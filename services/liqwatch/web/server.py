@@ -71,6 +71,7 @@ class Api:
             ("events", self._events),
             ("incidents", self._incidents),
             ("venues", self._venues),
+            ("gaps", self._gaps),
             ("silences", self._silences),
             ("openapi.json", self._openapi),
         ):
@@ -161,6 +162,13 @@ class Api:
         now_ms = self._clock.now_ms()
         rows = [answers.venue(self._market, name, now_ms) for name in self._market.known_venues()]
         return self._list("venues", rows)
+
+    async def _gaps(self, request: web.Request) -> web.StreamResponse:
+        wanted = self._query(request, "venue", "minutes")
+        minutes = wanted.number("minutes", query.MINUTES, 1, query.MINUTES)
+        response = _json(answers.gaps(self._market, wanted.venue(), minutes, self._clock.now_ms()))
+        response.enable_compression()
+        return response
 
     async def _silences(self, request: web.Request) -> web.StreamResponse:
         self._query(request)

@@ -243,6 +243,33 @@ class VenuesAnswer(Shape):
     venues: list[VenueAnswer]
 
 
+class GapAnswer(Shape):
+    """A time in which nobody watched a venue."""
+
+    from_ms: Milliseconds
+    to_ms: Milliseconds = Field(description="The time of the answer, where it lasts.")
+    reason: str = Field(description="What ended before it, or why what came was lost.")
+    filled: bool = Field(description="True where what fell in it was read from the venue's own list afterwards.")
+
+
+class VenueGaps(Shape):
+    """When a venue was not watched."""
+
+    venue: str
+    title: str
+    share: Share = Field(description="Watched share of the time asked for; what was filled counts as watched.")
+    gaps: list[GapAnswer] = Field(description="Oldest first; of very many only the newest.")
+    older: Count = Field(description="So many more, before those that are listed.")
+
+
+class GapsAnswer(Shape):
+    """Every gap of every venue, by its name."""
+
+    as_of_ms: Milliseconds
+    from_ms: Milliseconds
+    venues: list[VenueGaps]
+
+
 class SilenceAnswer(Shape):
     """Notifications that match are held back until it ends."""
 
@@ -299,6 +326,6 @@ def new_silence(body: bytes) -> NewSilence:
 
 
 SHAPES: tuple[type[BaseModel], ...] = (
-    ProblemDetails, TotalsAnswer, BarsAnswer, EventsAnswer, IncidentsAnswer, VenuesAnswer, SilencesAnswer,
-    SilenceAnswer, NewSilence,
+    ProblemDetails, TotalsAnswer, BarsAnswer, EventsAnswer, IncidentsAnswer, VenuesAnswer, GapsAnswer,
+    SilencesAnswer,    SilenceAnswer, NewSilence,
 )  # fmt: skip
