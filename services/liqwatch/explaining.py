@@ -1,5 +1,6 @@
 """`liqwatch incidents` and `liqwatch explain`: what was said and why, and a recount of it from `liquidations`."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,8 +11,9 @@ from .alerter.text import duration, moment
 from .amounts import money
 from .assembly import build_log
 from .clock import Clock
-from .eventlog import EARLIEST, Log, Reader, since
+from .eventlog import EARLIEST, Log, Record, since
 from .events import Incident, PartitionEvidence, Step
+from .following import read_to_the_end
 from .settings import Settings
 from .spelling import parse_duration
 from .topics import ALERTS, LIQUIDATIONS
@@ -111,19 +113,16 @@ def _recounts(incident: Incident, step: Step, seconds: int) -> list[Recount]:
 
 async def _known(log: Log) -> dict[str, Incident]:
     known: dict[str, Incident] = {}
-    reader = await log.reader(ALERTS, start=EARLIEST)
-    try:
-        async for record in _everything(reader):
-            if record.value is None:
-                known.pop(record.key.decode(errors="replace"), None)
-                continue
-            try:
-                incident = Incident.model_validate_json(record.value)
-            except ValidationError:
-                continue
+
+    def take(record: Record) -> None:
+        if record.value is None:
+            known.pop(record.key.decode(errors="replace"), None)
+            return
+        with contextlib.suppress(ValidationError):
+            incident = Incident.model_validate_json(record.value)
             known[incident.incident_id] = incident
-    finally:
-        await reader.close()
+
+    await read_to_the_end(log, ALERTS, take)
     return known
 
 
@@ -136,16 +135,16 @@ async def _count(log: Log, recounts: Sequence[Recount], seconds: int) -> None:
     # An id counts once though it came before the window: events that we timed may come again with a later time.
     start_ms = (min(one.first for one in recounts) - seconds) * 1000 - FUTURE_MS
     await _note_retention(log, by_partition)
-    reader = await log.reader(LIQUIDATIONS, start=since(max(0, start_ms)), partitions=by_partition)
-    try:
-        last = {number: max(one.row.offset for one in rows) for number, rows in by_partition.items()}
-        async for record in _everything(reader, last):
-            if record.value is not None:
-                event = decode_liquidation(record.value)
-                for one in by_partition[record.partition]:
-                    one.take(record.offset, event)
-    finally:
-        await reader.close()
+
+    def take(record: Record) -> None:
+        if record.value is not None:
+            event = decode_liquidation(record.value)
+            for one in by_partition[record.partition]:
+                one.take(record.offset, event)
+
+    last = {number: max(one.row.offset for one in rows) for number, rows in by_partition.items()}
+    start = since(max(0, start_ms))
+    await read_to_the_end(log, LIQUIDATIONS, take, start=start, partitions=by_partition, last=last)
 
 
 async def _note_retention(log: Log, by_partition: dict[int, list[Recount]]) -> None:
@@ -159,16 +158,6 @@ async def _note_retention(log: Log, by_partition: dict[int, list[Recount]]) -> N
         for one in rows:
             whole = oldest is not None and (oldest.offset == 0 or oldest.timestamp_ms < one.first * 1000)
             one.is_retained = whole or one.row.offset < 0
-
-
-async def _everything(reader: Reader, last: dict[int, int] | None = None) -> Any:
-    """Every record up to the end seen now, or up to the offsets `last`."""
-    ends = await reader.end_offsets()
-    if last is not None:
-        ends = {number: min(end, last[number] + 1) for number, end in ends.items()}
-    while any(reader.positions().get(number, 0) < end for number, end in ends.items()):
-        for record in await reader.fetch(1.0):
-            yield record
 
 
 def _is_in(scope: str, event: Liquidation) -> bool:

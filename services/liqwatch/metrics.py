@@ -41,6 +41,9 @@ class ServiceMetrics:
             registry=registry,
         )  # fmt: skip
         self.config_reload_successful = Gauge(
+        self.unreadable = Counter(
+            "liqwatch_records_unreadable_total", "Records of the log that could not be read.", registry=registry
+        )
             "liqwatch_config_last_reload_successful",
             "1 if the last reading of the settings succeeded.",
             registry=registry,
@@ -186,11 +189,6 @@ class AggregatorMetrics:
         self.late = Counter("liqwatch_events_late_total", "Events older than the longest window.", registry=registry)
         self.future = Counter(
             "liqwatch_events_future_total", "Events more than a minute in the future.", registry=registry
-        )
-        self.unreadable = Counter(
-            "liqwatch_records_unreadable_total",
-            "Records of the log that could not be read.",
-            registry=registry,
         )
         self.pipeline_latency = Histogram(
             "liqwatch_pipeline_latency_seconds",

@@ -14,8 +14,9 @@ from .alerter.silences import KEYS
 from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
-from .eventlog import EARLIEST, Entry, Log, LogError
+from .eventlog import Entry, Log, LogError, Record
 from .events import Silence
+from .following import read_to_the_end
 from .settings import Settings
 from .spelling import did_you_mean
 from .topics import SILENCES
@@ -95,17 +96,14 @@ def line(silence: Silence, now_ms: int) -> str:
 
 async def _known(log: Log) -> dict[bytes, Silence]:
     known: dict[bytes, Silence] = {}
-    reader = await log.reader(SILENCES, start=EARLIEST)
-    try:
-        ends = await reader.end_offsets()
-        while any(reader.positions().get(number, 0) < end for number, end in ends.items()):
-            for record in await reader.fetch(1.0):
-                known.pop(record.key, None)
-                if record.value is not None:
-                    with contextlib.suppress(ValidationError):  # nor does the alerter follow it
-                        known[record.key] = Silence.model_validate_json(record.value)
-    finally:
-        await reader.close()
+
+    def take(record: Record) -> None:
+        known.pop(record.key, None)
+        if record.value is not None:
+            with contextlib.suppress(ValidationError):  # nor does the alerter follow it
+                known[record.key] = Silence.model_validate_json(record.value)
+
+    await read_to_the_end(log, SILENCES, take)
     return known
 
 

@@ -38,6 +38,7 @@ class MemoryLog:
     records: dict[str, list[list[Record]]] = field(default_factory=dict)
     appended: int = 0
     largest: int = 1 << 30  # bytes of a value that it takes
+    begins: dict[tuple[str, int], int] = field(default_factory=dict)  # topic, partition -> what retention has left
     _down: bool = False
     _closed: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,6 +60,10 @@ class MemoryLog:
     def all(self, topic: Topic) -> list[Record]:
         """Every record of a topic, by partition and offset."""
         return [record for partition in self.records[topic.name] for record in partition]
+
+    def remove(self, topic: Topic, partition: int, before: int) -> None:
+        """Retention takes the records before that offset."""
+        self.begins[topic.name, partition] = before
 
     async def open(self) -> None:
         if self._down:
@@ -156,7 +161,7 @@ class _Reader:
             if isinstance(start, timedelta):
                 start = Start("since", now_ms - int(start.total_seconds() * 1000))
             if start.at == "earliest":
-                self._next[number] = 0
+                self._next[number] = self._begin(number)
             elif start.at == "latest":
                 self._next[number] = len(records)
             else:
@@ -175,10 +180,15 @@ class _Reader:
             raise LogUnavailable("the memory log is down")
         found: list[Record] = []
         for number, offset in self._next.items():
-            records = self._log.partitions(self._topic)[number][offset : offset + FETCH_LIMIT]
-            self._next[number] = offset + len(records)
+            begin = max(offset, self._begin(number))
+            self.lost += begin - offset
+            records = self._log.partitions(self._topic)[number][begin : begin + FETCH_LIMIT]
+            self._next[number] = begin + len(records)
             found += records
         return found
+
+    def _begin(self, number: int) -> int:
+        return self._log.begins.get((self._topic.name, number), 0)
 
     def positions(self) -> Mapping[int, int]:
         return dict(self._next)

@@ -152,7 +152,7 @@ class Intake:
 
     def _count_unreadable(self, records: int) -> None:
         if records:
-            self._metrics.unreadable.inc(records)
+            self._service_metrics.unreadable.inc(records)
             structlog.get_logger("aggregator").warning("records of the log cannot be read", records=records)
 
     def _if_caught_up(self, owned: Owned) -> None:

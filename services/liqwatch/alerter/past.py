@@ -6,15 +6,17 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 import structlog
 
 from ..clock import Clock
-from ..eventlog import Log, since
+from ..eventlog import Record, Start, since
+from ..following import Follower, values
 from ..rulesettings import RuleSettings
-from ..topics import BARS, LIQUIDATIONS, PRICES
+from ..topics import BARS, LIQUIDATIONS, PRICES, Topic
 from .cascade import Cascade
 from .history import MINUTE_MS, History
-from .reading import Reading
 from .tape import BACK_MS, Tape
 
 log_ = structlog.get_logger("alerter")
+# The topic, where to begin, who takes a record, and what is called after each fetch.
+Follow = Callable[[Topic, Callable[[], Start], Callable[[Record], None], Callable[[int], None]], Follower]
 
 
 class PastReader:
@@ -22,13 +24,13 @@ class PastReader:
 
     def __init__(
         self,
-        log: Log,
+        follow: Follow,
         clock: Clock,
         rules: Iterable[RuleSettings],
         majors: Collection[str],
         on_change: Callable[[], None],
     ) -> None:
-        self._log = log
+        self._follow = follow
         self._clock = clock
         self._on_change = on_change
         self._changed = asyncio.Event()
@@ -70,38 +72,31 @@ class PastReader:
                 await asyncio.wait([*tasks, changed], timeout=1)
 
     def _readings(self) -> list[Coroutine[None, None, None]]:
-        history, tape, log, now_ms = self.history, self._tape, self._log, self._clock.now_ms
+        history, tape, follow, now_ms = self.history, self._tape, self._follow, self._clock.now_ms
         readings: list[Coroutine[None, None, None]] = []
         if history is not None:
             began_ms, needs_ms = now_ms(), history.needs * MINUTE_MS
 
-            def settle() -> None:
+            def settle(_: int) -> None:
                 was_ready = history.ready
                 history.settle(now_ms(), () if bars.caught_up else bars.behind())
                 if history.ready and not was_ready:
                     self._on_change()  # what could not be said until now
 
-            bars = Reading(
-                log,
-                BARS,
-                lambda: since(began_ms - needs_ms),
-                lambda record: history.take(record.value or b"", began_ms),
-                settle,
-            )
+            take_bar = values(lambda value: history.take(value, began_ms))
+            bars = follow(BARS, lambda: since(began_ms - needs_ms), take_bar, settle)
             readings.append(bars.run())
         if tape is not None and history is not None:
 
-            def told() -> None:
+            def told(_: int) -> None:
                 if not tape.begun and events.caught_up and history.ready:
                     tape.begin(history)
                     log_.info("watching for cascades", rules=list(tape.cascades))
                 self._tick(tape)
 
             start = since(now_ms() - BACK_MS)
-            events = Reading(
-                log, LIQUIDATIONS, lambda: start, lambda record: tape.take(record.value or b"", now_ms()), told
-            )  # fmt: skip
-            prices = Reading(log, PRICES, lambda: start, lambda record: tape.take_price(record.value or b""), _nothing)
+            events = follow(LIQUIDATIONS, lambda: start, values(lambda value: tape.take(value, now_ms())), told)
+            prices = follow(PRICES, lambda: start, values(tape.take_price), _nothing)
             readings += [events.run(), prices.run()]
         return readings
 
@@ -119,5 +114,5 @@ def _needs(rule: RuleSettings) -> tuple[object, ...]:
     return (rule.kind, rule.scope, rule.side, rule.window, own)
 
 
-def _nothing() -> None:
+def _nothing(_: int) -> None:
     return None

@@ -2,17 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import aiohttp
 import structlog
 
 from ..clock import Clock
-from ..eventlog import EARLIEST, Log, Start, since
+from ..eventlog import EARLIEST, Log, Record, Start, since
 from ..events import Incident
+from ..following import Away, Follower, values
 from ..metrics import AlerterMetrics, ServiceMetrics
 from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, SILENCES, TOTALS, Topic
@@ -27,7 +27,6 @@ from .notifiers import discover
 from .notifiers.base import NotifierKind
 from .outbox import Outbox
 from .past import PastReader
-from .reading import Reading
 from .rules import Verdict
 from .sending import Sender
 from .silences import SilenceBook
@@ -72,15 +71,15 @@ class AlerterService:
         self._figures = Figures(self._longest, clock.speed, venues or {}, settings.coins.majors)
         self._figures.began_ms = clock.now_ms()
         self._judging = Judging(settings.rules, settings.coins.majors)
-        self._past = PastReader(log, clock, settings.rules, settings.coins.majors, self._on_past)
+        self._away = Away(log_)
+        self._past = PastReader(self._follow, clock, settings.rules, settings.coins.majors, self._on_past)
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
         self._silences = SilenceBook()
         self._muting = Muting(self._silences, settings.routes, lambda: self._open, lambda: self._journal.incidents)
-        self._silence_reading = Reading(
-            log, SILENCES, lambda: EARLIEST, lambda record: self._silences.take(record.key, record.value), lambda: None,
-            tombstones=True,
-        )  # fmt: skip
+        self._silence_reading = self._follow(
+            SILENCES, lambda: EARLIEST, lambda record: self._silences.take(record.key, record.value)
+        )
         self._journal = Journal(
             log,
             clock,
@@ -104,8 +103,8 @@ class AlerterService:
             for name, work in (
                 ("journal reader", self._journal.follow()),
                 ("journal writer", self._journal.write()),
-                ("totals", self._follow_totals()),
-                ("coverage", self._following(COVERAGE, self._coverage_start, self._figures.take_coverage)),
+                ("totals", self._follow(TOTALS, lambda: EARLIEST, self._take_total, self._on_totals).run()),
+                ("coverage", self._follow(COVERAGE, self._coverage_start, values(self._figures.take_coverage)).run()),
                 ("silences", self._silence_reading.run()),
                 ("past", self._past.run()),
                 ("tick", self._every_second()),
@@ -161,25 +160,31 @@ class AlerterService:
             if not task.cancelled():
                 task.exception()  # the first one was raised by `run`; seen is what the others want
 
-    def _following(
+    def _follow(
         self,
         topic: Topic,
         start: Callable[[], Start],
-        take: Callable[[bytes], None],
-        then: Callable[[], None] = lambda: None,
-        bury: Callable[[bytes], None] | None = None,
-    ) -> Coroutine[Any, Any, None]:
-        lost = self._service_metrics.offset_gap
-        return Following(self._log, topic, start, take, then, lost, bury).run()
+        take: Callable[[Record], None],
+        then: Callable[[int], None] = lambda taken: None,
+    ) -> Follower:
+        metrics = self._service_metrics
+        return Follower(
+            self._log, topic, start, take, self._away, log_,
+            then=then, count_lost=metrics.offset_gap, count_unreadable=metrics.unreadable,
+        )  # fmt: skip
 
-    def _follow_totals(self) -> Coroutine[Any, Any, None]:
-        figures = self._figures
-        return self._following(TOTALS, lambda: EARLIEST, figures.take_totals, self._on_totals, figures.take_tombstone)
+    def _take_total(self, record: Record) -> None:
+        if record.value is not None:
+            self._figures.take_totals(record.value)
+        elif record.key.count(b",") >= 2:  # else no row's: a heartbeat is never buried
+            self._figures.take_tombstone(record.key)
 
     def _coverage_start(self) -> Start:
         return since(self._clock.now_ms() - 2 * int(self._longest.total_seconds() * 1000))
 
-    def _on_totals(self) -> None:
+    def _on_totals(self, taken: int) -> None:
+        if not taken:
+            return
         for window, scope in self._figures.touched():
             self._judging.touch(window, scope)
         self._judge()

@@ -1,7 +1,6 @@
 """Follows the coverage topic: what this collector and all others have watched, filled and lost."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -9,12 +8,13 @@ import structlog
 
 from ..clock import Clock
 from ..coverage import CoverageBook
-from ..eventlog import Log, LogClosed, LogError, Reader, Record, since
+from ..eventlog import Log, LogClosed, LogError, since
 from ..events import Completeness
-from ..supervise import Backoff
+from ..following import Away, Follower, values
+from ..metrics import ServiceMetrics
+from ..supervise import Backoff, Outage
 from ..topics import COVERAGE
 
-_FETCH = 0.5
 _FORGET_EVERY = 600.0  # seconds
 
 
@@ -33,58 +33,47 @@ class _Interval(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Interval).decode
+log_ = structlog.get_logger("collector")
 
 
 class CoverageFollower:
     """`run` ends only by cancellation; `book` is what is known, and means something once `caught_up`."""
 
-    def __init__(self, log: Log, clock: Clock, keep_ms: int) -> None:
+    def __init__(self, log: Log, clock: Clock, keep_ms: int, metrics: ServiceMetrics) -> None:
         self.book = CoverageBook(2 * keep_ms)
-        self.caught_up = False
-        self._log, self._clock, self._keep_ms = log, clock, keep_ms
+        self._clock, self._forget_at = clock, 0.0
+        self._backoff, self._outage = Backoff(first=0.5, cap=10.0), Outage("following the coverage", log_)
+        self._follower = Follower(
+            log, COVERAGE, lambda: since(clock.now_ms() - keep_ms), values(self._take), Away(log_), log_,
+            then=self._after, count_lost=metrics.offset_gap, count_unreadable=metrics.unreadable,
+        )  # fmt: skip
+
+    @property
+    def caught_up(self) -> bool:
+        """It has read all that was there when it began."""
+        return self._follower.caught_up
 
     async def run(self) -> None:
-        """Reads from as far back as is kept, then what comes; begins anew when the log was away."""
-        backoff = Backoff(first=0.5, cap=10.0)
+        """Reads from as far back as is kept, then what comes; begins anew where it failed: the venues go on without."""
         while True:
             try:
-                await self._follow(backoff)
+                await self._follower.run()
             except LogClosed:
                 await asyncio.Event().wait()  # the end is near, and tells itself
-            except LogError:  # the publisher says that the log is away
-                await asyncio.sleep(backoff.next())
+            except LogError as error:
+                self._outage.down(str(error))
+                await asyncio.sleep(self._backoff.next())
             except Exception as error:
-                structlog.get_logger("collector").error("the coverage cannot be followed", exc_info=error)
-                await asyncio.sleep(backoff.next(5.0))
+                log_.error("the coverage cannot be followed", exc_info=error)
+                await asyncio.sleep(self._backoff.next(5.0))
 
-    async def _follow(self, backoff: Backoff) -> None:
-        loop = asyncio.get_running_loop()
-        reader = await self._log.reader(COVERAGE, start=since(self._clock.now_ms() - self._keep_ms))
-        try:
-            ends = await reader.end_offsets()
-            forget_at = loop.time() + _FORGET_EVERY
-            while True:
-                if not self.caught_up and _reached(reader, ends):
-                    self.caught_up = True
-                for record in await reader.fetch(_FETCH):
-                    self._apply(record)
-                backoff.reset()
-                if loop.time() > forget_at:
-                    self.book.forget(self._clock.now_ms())
-                    forget_at = loop.time() + _FORGET_EVERY
-                await asyncio.sleep(0)
-        finally:
-            await reader.close()
+    def _take(self, value: bytes) -> None:
+        self.book.apply(_decode(value))  # one of a later version is skipped: its time counts as not watched
 
-    def _apply(self, record: Record) -> None:
-        if record.value is None:
-            return
-        try:
-            self.book.apply(_decode(record.value))
-        except msgspec.MsgspecError:
-            return  # of a later version: its time counts as not watched
-
-
-def _reached(reader: Reader, ends: Mapping[int, int]) -> bool:
-    positions = reader.positions()
-    return all(positions.get(partition, 0) >= end for partition, end in ends.items())
+    def _after(self, _: int) -> None:
+        self._backoff.reset()
+        self._outage.up()
+        now = asyncio.get_running_loop().time()
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_EVERY
+            self.book.forget(self._clock.now_ms())

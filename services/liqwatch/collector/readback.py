@@ -1,18 +1,18 @@
 """What the log already has of one venue and time: read back before the venue's own list is compared with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from functools import partial
 
 import msgspec
 
-from ..eventlog import Log, Reader, Record, since
+from ..eventlog import Log, Record, since
 from ..events import QUARANTINED
+from ..following import read_to_the_end
 from ..topics import LIQUIDATIONS, REJECTED_FRAMES, Topic
 from ..wire import Liquidation, decode_liquidation
 
 _SLACK_MS = 120_000  # a record's time may be so much earlier than the event's: the earlier of two clocks counts
 _LIMIT = 120.0  # seconds
-_FETCH = 1.0
 
 
 class _Rejected(msgspec.Struct, gc=False):
@@ -31,30 +31,17 @@ async def read_back(log: Log, venue: str, since_ms: int, until_ms: int) -> list[
 
     Raises `LogError` or `TimeoutError` where the log does not answer.
     """
+    found: list[Liquidation] = []
+
+    def take(topic: Topic, key: bytes, record: Record) -> None:
+        if record.key.startswith(key) and (event := _event(topic, record)) is not None:
+            found.append(event)
+
+    start = since(since_ms - _SLACK_MS)
     async with asyncio.timeout(_LIMIT):
-        found = [event async for event in _events(log, LIQUIDATIONS, f"{venue}:", since_ms)]
-        found += [event async for event in _events(log, REJECTED_FRAMES, venue, since_ms)]
+        for topic, key in ((LIQUIDATIONS, f"{venue}:"), (REJECTED_FRAMES, venue)):
+            await read_to_the_end(log, topic, partial(take, topic, key.encode()), start=start)
     return [event for event in found if event.venue == venue and since_ms <= event.event_time_ms <= until_ms]
-
-
-async def _events(log: Log, topic: Topic, key: str, since_ms: int) -> AsyncIterator[Liquidation]:
-    """Everything under the key up to the end as it is now."""
-    reader = await log.reader(topic, start=since(since_ms - _SLACK_MS))
-    wanted = key.encode()
-    try:
-        ends = await reader.end_offsets()
-        while _behind(reader, ends):
-            for record in await reader.fetch(_FETCH):
-                if record.key.startswith(wanted) and (event := _event(topic, record)) is not None:
-                    yield event
-            await asyncio.sleep(0)  # a day of events is read without holding up the sockets
-    finally:
-        await reader.close()
-
-
-def _behind(reader: Reader, ends: Mapping[int, int]) -> bool:
-    positions = reader.positions()
-    return any(positions.get(partition, 0) < end for partition, end in ends.items())
 
 
 def _event(topic: Topic, record: Record) -> Liquidation | None:

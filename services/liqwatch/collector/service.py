@@ -42,7 +42,7 @@ class CollectorService:
         self._publisher = Publisher(log, settings.collector, completeness, clock, metrics, service_metrics)
         reaches = [venue.history.reaches for venue in venues.values() if venue.history is not None]
         longest = max([*reaches, *settings.aggregator.windows])
-        self._follower = CoverageFollower(log, clock, int(longest.total_seconds() * 1000))
+        self._follower = CoverageFollower(log, clock, int(longest.total_seconds() * 1000), service_metrics)
         self._collectors: list[VenueCollector] = []
 
     async def run(self, stop: asyncio.Event) -> None:

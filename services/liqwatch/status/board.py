@@ -8,17 +8,16 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from pydantic import ValidationError
 
 from ..clock import Clock
 from ..coverage import CoverageBook
-from ..eventlog import EARLIEST, LATEST, Log, LogClosed, LogError, LogUnavailable, Reader, Record
+from ..eventlog import EARLIEST, LATEST, Log, LogClosed, LogError, Record
 from ..events import Coverage, Incident
+from ..following import Away, Follower
 from ..topics import ALERTS, COVERAGE, LIQUIDATIONS, TOTALS, Topic
 from ..totals import TotalsBook
 from ..wire import Liquidation, decode_liquidation, decode_totals, micros
 
-_FETCH_SECONDS = 0.5
 _REST_SECONDS = 0.25  # a screen is looked at once a second: no need to follow every record
 _LARGE_MICROS = 100_000 * 1_000_000  # orders from $100,000 are worth a line
 _RECENT = 200
@@ -58,18 +57,23 @@ class Board:
     coverage: CoverageBook = field(init=False)
     large: deque[tuple[int, Liquidation]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     incidents: dict[str, Incident] = field(default_factory=dict)
-    unreadable: int = 0
 
     def __post_init__(self) -> None:
         self.coverage = CoverageBook(keep_ms=2 * max(seconds for _, seconds in self.windows) * 1000)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Reads the topics until told to stop."""
+        away = Away(log_)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read(TOTALS, self._on_totals, stop))
-            tasks.create_task(self._read(COVERAGE, self._on_coverage, stop))
-            tasks.create_task(self._read(ALERTS, self._on_incident, stop))
-            tasks.create_task(self._read(LIQUIDATIONS, self._on_liquidation, stop, latest=True))
+            reading = [
+                tasks.create_task(self._read(TOTALS, self._on_totals, away)),
+                tasks.create_task(self._read(COVERAGE, self._on_coverage, away)),
+                tasks.create_task(self._read(ALERTS, self._on_incident, away)),
+                tasks.create_task(self._read(LIQUIDATIONS, self._on_liquidation, away, latest=True)),
+            ]
+            await stop.wait()
+            for task in reading:
+                task.cancel()
 
     def open_incidents(self) -> list[Incident]:
         """Those that have not cleared, oldest first."""
@@ -77,29 +81,16 @@ class Board:
             (i for i in self.incidents.values() if i.closed_ms is None), key=lambda incident: incident.opened_ms
         )
 
-    async def _read(
-        self, topic: Topic, take: Callable[[Record], None], stop: asyncio.Event, *, latest: bool = False
-    ) -> None:
-        reader: Reader | None = None
-        while not stop.is_set():
-            try:
-                if reader is None:
-                    reader = await self.log.reader(topic, start=LATEST if latest else EARLIEST)
-                for record in await reader.fetch(_FETCH_SECONDS):
-                    try:
-                        take(record)
-                    except (msgspec.MsgspecError, ValidationError, ValueError):
-                        self.unreadable += 1
-                await asyncio.sleep(_REST_SECONDS)
-            except LogUnavailable:
-                await asyncio.sleep(1)
-            except LogClosed:
-                return
-            except LogError as error:
-                log_.warning("status cannot read a topic", topic=topic.name, reason=str(error))
-                break
-        if reader is not None:
-            await reader.close()
+    async def _read(self, topic: Topic, take: Callable[[Record], None], away: Away, *, latest: bool = False) -> None:
+        follower = Follower(
+            self.log, topic, lambda: LATEST if latest else EARLIEST, take, away, log_, rest=_REST_SECONDS
+        )
+        try:
+            await follower.run()
+        except LogClosed:
+            return
+        except LogError as error:
+            log_.warning("status cannot read a topic", topic=topic.name, reason=str(error))
 
     def _on_totals(self, record: Record) -> None:
         # Rows of coins and venues are nearly all of the topic and not shown: not worth decoding.

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ..clock import Clock
 from ..eventlog import EARLIEST, Log, Record, Start, since
+from ..following import Away, Follower
 from ..metrics import ServiceMetrics, WebMetrics
 from ..settings import RuleSettings, WebSettings
 from ..topics import ALERTS, BARS, COVERAGE, LIQUIDATIONS, SILENCES, TOTALS, Topic
@@ -22,6 +23,7 @@ from .server import Api
 from .stream import Hub
 from .updates import Updates
 
+_REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 _FORGET_SECONDS = 60.0
 log_ = structlog.get_logger("web")
 
@@ -67,11 +69,16 @@ class WebService:
             Hosts(settings.host, settings.hosts),
         )
 
-        def follow(topic: Topic, back_ms: int | None, take: Callable[[Record], None]) -> Following:
+        away = Away(log_)
+
+        def follow(topic: Topic, back_ms: int | None, take: Callable[[Record], None]) -> Follower:
             def start() -> Start:
                 return EARLIEST if back_ms is None else since(clock.now_ms() - back_ms)
 
-            return Following(log, topic, start, take, metrics, service_metrics)
+            return Follower(
+                log, topic, start, take, away, log_,
+                rest=_REST_SECONDS, count_lost=service_metrics.offset_gap, count_unreadable=metrics.unreadable,
+            )  # fmt: skip
 
         totals = follow(TOTALS, None, self._take_totals)
         totals.thin = newest
