@@ -40,10 +40,10 @@ class ServiceMetrics:
             "liqwatch_offset_gap_records_total", "Records that retention removed before this service read them.",
             registry=registry,
         )  # fmt: skip
-        self.config_reload_successful = Gauge(
         self.unreadable = Counter(
             "liqwatch_records_unreadable_total", "Records of the log that could not be read.", registry=registry
         )
+        self.config_reload_successful = Gauge(
             "liqwatch_config_last_reload_successful",
             "1 if the last reading of the settings succeeded.",
             registry=registry,

@@ -17,7 +17,6 @@ from ..metrics import AlerterMetrics, ServiceMetrics
 from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, SILENCES, TOTALS, Topic
 from .figures import Figures
-from .following import Following
 from .incidents import close_unannounced, memory, tell, with_peak, with_unknowns
 from .journal import Journal
 from .judging import Judging, why_orphaned

@@ -16,15 +16,14 @@ from ..topics import ALERTS, BARS, COVERAGE, LIQUIDATIONS, SILENCES, TOTALS, Top
 from ..totals import newest
 from ..venues.base import Venue
 from . import assets
-from .following import Following
 from .hosts import Hosts
 from .market import HOUR_MS, Market
 from .server import Api
 from .stream import Hub
 from .updates import Updates
 
-_REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 _FORGET_SECONDS = 60.0
+_REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 log_ = structlog.get_logger("web")
 
 
