@@ -1,5 +1,6 @@
 """What the API answers: the numbers of the topics, said with how complete they are; and what it refuses, and how."""
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -155,6 +156,42 @@ async def test_events_are_the_latest_above_a_size_and_each_comes_once(stage: Web
     assert ["e1"] == await ids(side="short")
     assert [] == await ids(scope="venue=bybit")
     assert 5 == len(await ids(scope="venue=binance,base=BTC"))
+
+
+async def test_events_say_from_when_on_none_is_missing(stage: WebStage) -> None:
+    now_ms = stage.clock.now_ms()
+    for number in range(3):
+        await stage.liquidation(liquidation(f"e{number}", now_ms - 1000 + number, "250000"))
+    await stage.settled()
+    two = await stage.get("/api/v1/events", limit="2")
+    assert now_ms - 999 == two["complete_since_ms"]  # that of the last one: there may be more
+    small = await stage.get("/api/v1/events")
+    assert HOUR == pytest.approx(small["as_of_ms"] - small["complete_since_ms"], abs=MINUTE)
+
+    async def large_ones() -> int:
+        return int((await stage.get("/api/v1/events", min_usd="10000"))["complete_since_ms"])
+
+    async with asyncio.timeout(30):
+        while await large_ones() > now_ms - 24 * HOUR + MINUTE:
+            await asyncio.sleep(0.05)
+
+
+async def test_after_a_restart_the_large_ones_of_the_whole_day_are_read_back(tmp_path: Path) -> None:
+    async with web_stage(tmp_path) as stage:
+        now_ms = stage.clock.now_ms()
+        for number, (hours, usd) in enumerate(((30, "9000000"), (23, "20000000"), (23, "500"), (5, "10000"), (0, "7"))):
+            event = liquidation(f"e{number}", now_ms - hours * HOUR, usd, venue="bybit" if hours == 23 else "binance")
+            await stage.liquidation(event)
+        await stage.write(topics.LIQUIDATIONS, [Entry(b"x", b"[", now_ms - 5 * HOUR)])
+    async with web_stage(tmp_path) as stage:
+        found: list[str] = []
+        async with asyncio.timeout(30):
+            while len(found) < 3:
+                await asyncio.sleep(0.05)
+                found = [event["event_id"] for event in (await stage.get("/api/v1/events"))["events"]]
+        assert ["e4", "e3", "e1"] == found
+        rows = {row["venue"]: row for row in (await stage.get("/api/v1/venues"))["venues"]}
+        assert now_ms - 23 * HOUR == rows["bybit"]["last_event_ms"]
 
 
 async def test_incidents_come_with_their_text_the_open_ones_first(stage: WebStage) -> None:

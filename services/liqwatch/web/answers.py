@@ -107,7 +107,7 @@ def covered_share(spans: Sequence[Span], from_ms: int, to_ms: int) -> float:
 def rung(rule: RuleSettings, total: Sum) -> Json:
     """How far it is to the next threshold of a rule."""
     usd = total.side(rule.side)
-    steps = [int(step * _DOLLAR) for step in rule.thresholds]
+    steps = [int(step * _DOLLAR) for step in rule.steps]
     reached = [step for step in steps if step <= usd]
     ahead = next((step for step in steps if step > usd), None)
     return {
@@ -235,6 +235,15 @@ def gaps(market: Market, only: str | None, minutes: int, now_ms: int) -> Json:
     return {"as_of_ms": now_ms, "from_ms": from_ms, "venues": rows}
 
 
+def events(market: Market, least: int, limit: int, scope: str, side: str, now_ms: int) -> Json:
+    """The latest liquidations worth at least `least` micro-dollars, newest first, and from when on none is missing."""
+    found = market.tape.latest(least, limit, scope=scope, side=side)
+    since_ms = market.tape_since_ms(least, now_ms)
+    if len(found) == limit:  # there may be more: what is told ends with the oldest of these
+        since_ms = max(since_ms, found[-1].event_time_ms)
+    return {"as_of_ms": now_ms, "complete_since_ms": since_ms, "events": [event(one) for one in found]}
+
+
 def event(one: Liquidation) -> Json:
     """A liquidation, as `events.Liquidation` has it."""
     return {name: getattr(one, name) for name in one.__struct_fields__}
@@ -294,7 +303,7 @@ def _amounts(long: int, short: int) -> Mapping[str, str]:
 
 
 def _fits(rule: RuleSettings, window: str, scope: str) -> bool:
-    if rule.kind != "level" or window_name(rule.window) != window:
+    if rule.kind != "level" or not rule.steps or window_name(rule.window) != window:
         return False
     if rule.scope.startswith("each "):
         return scope.startswith(f"{rule.scope.removeprefix('each ')}=") and "," not in scope

@@ -14,7 +14,7 @@ from ..totals import STALE_AFTER_MS, Sum, TotalsBook
 from ..venues.base import Venue
 from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals, micros
 from .bars import BarBook, decode_bar
-from .tape import LIMIT, Tape
+from .tape import LEAST_READ_BACK, LIMIT, Tape
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -66,6 +66,8 @@ class Market:
         self.coverage = CoverageBook(keep_ms=self.coverage_ms)
         self.bars = BarBook(2 * self.longest_ms + HOUR_MS, self.longest_ms + HOUR_MS)
         self.tape = Tape()
+        self.live_since_ms = 0  # liquidations were read from here on …
+        self.large_since_ms = 0  # … and the larger ones, for the tape, from here on
         thinned = {name: venue.thinned for name, venue in venues.items() if venue.thinned}
         self._estimator = Estimator(dict(windows), thinned, TEACHERS) if estimate else None
         self.incidents: dict[str, Incident] = {}
@@ -118,16 +120,23 @@ class Market:
         if self._estimator is not None:
             usd = micros(event.notional_usd)
             self._estimator.add(event.event_id, event.venue, event.symbol, event.side, event.event_time_ms, usd)
-            if event.event_time_ms < self.last_event_ms.get(event.venue, 0) - HOUR_MS:
-                return  # of the past, and read for the estimate alone
         worth = self.tape.add(event)
         if worth is None:
             return
         self.changes.events.append((worth, event))
-        self.last_event_ms[event.venue] = max(event.event_time_ms, self.last_event_ms.get(event.venue, 0))
+        self.heard(event.venue, event.event_time_ms)
         if event.timed_by == "venue" and event.source == "stream":
             lags = self._lags.setdefault(event.venue, deque(maxlen=_LAGS))
             lags.append(event.received_time_ms - event.event_time_ms)
+
+    def heard(self, venue: str, event_time_ms: int) -> None:
+        """The venue had a liquidation."""
+        self.last_event_ms[venue] = max(event_time_ms, self.last_event_ms.get(venue, 0))
+
+    def tape_since_ms(self, least: int, now_ms: int) -> int:
+        """From when on the tape has every one worth at least `least` micro-dollars that the log has."""
+        read_ms = self.large_since_ms if least >= LEAST_READ_BACK else self.live_since_ms
+        return max(read_ms, self.tape.complete_since_ms(least), now_ms - self.longest_ms)
 
     def take_coverage(self, record: Record) -> None:
         """A record of the coverage topic."""
@@ -233,6 +242,7 @@ class Market:
         self.coverage.forget(now_ms)
         self._spans.clear()
         self.bars.forget(now_ms)
+        self.tape.forget(now_ms - self.longest_ms)
         for silence in [one for one in self.silences.values() if one.until_ms < now_ms - self.longest_ms]:
             del self.silences[silence.silence_id]
 

@@ -52,7 +52,7 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
         ),
         "events": _get(
             "EventsAnswer",
-            "The latest liquidations, newest first",
+            "The latest liquidations, newest first: of the longest window all large ones, of small ones the last",
             scope,
             _parameter(
                 "side", {"type": "string", "enum": ["long", "short", "both"], "default": "both"}, "Of the position."

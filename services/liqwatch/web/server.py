@@ -149,8 +149,8 @@ class Api:
         wanted = self._query(request, "scope", "side", "min_usd", "limit")
         side = wanted.choice("side", ("long", "short", "both"), "both")
         limit = wanted.number("limit", 100, 1, 500)
-        found = self._market.tape.latest(wanted.micros("min_usd"), limit, scope=wanted.scope(), side=side)
-        return self._list("events", [answers.event(one) for one in found])
+        least = wanted.micros("min_usd")
+        return _json(answers.events(self._market, least, limit, wanted.scope(), side, self._clock.now_ms()))
 
     async def _incidents(self, request: web.Request) -> web.StreamResponse:
         wanted = self._query(request, "state", "limit")

@@ -8,21 +8,23 @@ import structlog
 from aiohttp import web
 
 from ..clock import Clock
-from ..eventlog import EARLIEST, Log, Record, Start, since
-from ..following import Away, Follower
+from ..eventlog import EARLIEST, Log, LogUnavailable, Record, Start, since
+from ..following import Away, Follower, read_to_the_end
 from ..metrics import ServiceMetrics, WebMetrics
 from ..settings import RuleSettings, WebSettings
 from ..topics import ALERTS, BARS, COVERAGE, LIQUIDATIONS, SILENCES, TOTALS, Topic
 from ..totals import newest
 from ..venues.base import Venue
 from . import assets
-from .hosts import Hosts
+from .hosts import Hosts, is_own
 from .market import HOUR_MS, Market
+from .past import Past
 from .server import Api
 from .stream import Hub
 from .updates import Updates
 
 _FORGET_SECONDS = 60.0
+_AGAIN_SECONDS = 5.0
 _REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 log_ = structlog.get_logger("web")
 
@@ -51,6 +53,9 @@ class WebService:
         self._log, self._settings, self._clock = log, settings, clock
         self._any_port = any_port
         self._oldest_ms: int | None = None
+        self._read = asyncio.Event()  # all topics as far as the page needs them at first
+        longest_ms = max(seconds for _, seconds in windows) * 1000
+        self._live_ms = longest_ms if settings.estimate else min(HOUR_MS, longest_ms)
         market = self._market = Market(windows, venues, clock.speed, estimate=settings.estimate)
         updates = Updates(market, rules)
         self._hub = Hub(updates, clock, metrics)
@@ -75,7 +80,7 @@ class WebService:
                 return EARLIEST if back_ms is None else since(clock.now_ms() - back_ms)
 
             return Follower(
-                log, topic, start, take, away, log_,
+                log, topic, start, take, away, log_, self._look,
                 rest=_REST_SECONDS, count_lost=service_metrics.offset_gap, count_unreadable=metrics.unreadable,
             )  # fmt: skip
 
@@ -83,9 +88,9 @@ class WebService:
         totals.thin = newest
         self._following = [
             totals,
-            follow(COVERAGE, market.longest_ms + HOUR_MS, market.take_coverage),
+            follow(COVERAGE, market.coverage_ms, market.take_coverage),
             follow(BARS, market.bars.keep_ms, market.take_bar),
-            follow(LIQUIDATIONS, market.longest_ms if settings.estimate else HOUR_MS, market.take_liquidation),
+            follow(LIQUIDATIONS, self._live_ms, market.take_liquidation),
             follow(ALERTS, None, market.take_incident),
             follow(SILENCES, None, market.take_silence),
         ]
@@ -97,10 +102,17 @@ class WebService:
         try:
             await self._listen(runner)
             log_.info("the page is up", address=f"http://{self.address}/")
+            if not is_own(self._settings.host):
+                log_.warning(
+                    "others can reach the page, which has no accounts: anybody who does may read it",
+                    host=self._settings.host,
+                    hosts=list(self._settings.hosts),
+                )
             async with asyncio.TaskGroup() as tasks:
                 held = [tasks.create_task(one.run(), name=f"follow {one.topic.name}") for one in self._following]
                 held.append(tasks.create_task(self._hub.run(stop, self._oldest), name="stream"))
                 held.append(tasks.create_task(self._forget(), name="forget"))
+                held.append(tasks.create_task(self._read_back(), name="read back"))
                 await stop.wait()
                 self._hub.close()
                 for task in held:
@@ -111,6 +123,24 @@ class WebService:
             self._hub.close()
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(runner.cleanup(), 1.0)
+
+    def _look(self, _records: int) -> None:
+        if not self._read.is_set() and not self._unread():
+            self._read.set()
+
+    async def _read_back(self) -> None:
+        """Once all is shown that the page needs at first: the larger liquidations of the rest of the longest window."""
+        now_ms = self._clock.now_ms()
+        self._market.live_since_ms = self._market.large_since_ms = now_ms - self._live_ms
+        await self._read.wait()
+        start_ms = now_ms - self._market.longest_ms
+        past = Past(self._market)
+        while self._market.large_since_ms > start_ms:
+            try:
+                await read_to_the_end(self._log, LIQUIDATIONS, past.take, start=since(start_ms))
+                self._market.large_since_ms = start_ms
+            except LogUnavailable:
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     def unready(self) -> list[str]:
         """Reasons why the page cannot be believed now; empty when it can."""

@@ -159,6 +159,10 @@ class EventsAnswer(Shape):
     """The latest liquidations, newest first."""
 
     as_of_ms: Milliseconds
+    complete_since_ms: Milliseconds = Field(
+        description="From then on none that was asked for is missing; ask for more, or for larger ones, to see further "
+        "back: at most the longest window."
+    )
     events: list[Liquidation]
 
 
