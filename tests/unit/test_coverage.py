@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from liqwatch.coverage import CoverageBook, Gap, merge, subtract
 from liqwatch.events import Completeness, Coverage
@@ -41,6 +42,40 @@ def test_merged_spans_are_sorted_and_apart_and_cover_the_same(some: list[tuple[i
 @given(spans, spans)
 def test_what_is_left_is_what_is_in_no_hole(some: list[tuple[int, int]], holes: list[tuple[int, int]]) -> None:
     assert moments(some) - moments(holes) == moments(subtract(some, holes))
+
+
+class Moment(int):
+    """One that counts how often it was compared."""
+
+    compared = 0
+
+    @override
+    def __lt__(self, other: int) -> bool:
+        Moment.compared += 1
+        return int(self) < int(other)
+
+    @override
+    def __le__(self, other: int) -> bool:
+        Moment.compared += 1
+        return int(self) <= int(other)
+
+    @override
+    def __gt__(self, other: int) -> bool:
+        Moment.compared += 1
+        return int(self) > int(other)
+
+    @override
+    def __ge__(self, other: int) -> bool:
+        Moment.compared += 1
+        return int(self) >= int(other)
+
+
+def test_a_month_of_short_losses_is_taken_away_in_one_pass() -> None:
+    days = [(Moment(n * 1000), Moment(n * 1000 + 900)) for n in range(2_000)]
+    losses = [(Moment(n * 1000 + 300), Moment(n * 1000 + 1100)) for n in range(2_000)]
+    Moment.compared = 0
+    assert 2_000 == len(subtract(days, losses))
+    assert Moment.compared < 30 * 2_000
 
 
 def test_the_share_is_the_watched_part_of_the_span() -> None:
