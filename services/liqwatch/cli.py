@@ -93,10 +93,13 @@ def run(config: Path | None) -> None:
 
 
 def _service(name: str, part: str) -> Callable[..., None]:
-    def command(config: Path | None, check_only: bool) -> None:
+    def command(config: Path | None, check_only: bool, rehearsed: str | None = None) -> None:
         settings = settings_or_fail(config)
         if check_only:
             click.echo("settings are valid")
+            return
+        if rehearsed is not None:
+            _rehearse(settings, rehearsed)
             return
         start_logs(settings)
         from .assembly import SERVICE_PORTS, Process
@@ -111,6 +114,17 @@ def _service(name: str, part: str) -> Callable[..., None]:
     return command
 
 
+def _rehearse(settings: Any, name: str) -> None:
+    from .alerter.rehearsal import rehearse
+    from .spelling import did_you_mean
+
+    rules = {rule.name: rule for rule in settings.rules}
+    if name not in rules:
+        fail(f"no rule is called {name!r}{did_you_mean(name, rules)}; the settings have {', '.join(rules)}", status=2)
+    for line in rehearse(settings, rules[name]):
+        click.echo(line)
+
+
 def _print_line(text: str) -> None:
     click.echo(text)
 
@@ -121,13 +135,14 @@ for _name, _part, _help in (
     ("alert", "alerter", "Judges the rules and tells the chats."),
     ("web", "web", "Serves the live page, its JSON API and its stream."),
 ):
-    main.command(_name, help=_help)(
-        _CONFIG(
-            click.option("--check-config", "check_only", is_flag=True, help="Only check the settings.")(
-                _service(_name, _part)
-            )
-        )
+    _command = click.option("--check-config", "check_only", is_flag=True, help="Only check the settings.")(
+        _service(_name, _part)
     )
+    if _part == "alerter":
+        _command = click.option(
+            "--dry-run-alert", "rehearsed", metavar="RULE", help="Only print what this rule would say to each target."
+        )(_command)
+    main.command(_name, help=_help)(_CONFIG(_command))
 
 
 @main.command()
@@ -273,6 +288,9 @@ def check_config(file: Path) -> None:
         click.echo(f"  {rule.name}: {sentence(rule, targets)}")
     for route in settings.routes:
         click.echo(f"  route: {route_sentence(route)}")
+    for name in settings.templates:
+        users = [target for target in settings.targets if settings.targets[target].form == name]
+        click.echo(f"  template {name}: {'for ' + ', '.join(users) if users else 'no target names it as its form'}")
     from .web.hosts import is_own
 
     if settings.web.enabled and not is_own(settings.web.host):
@@ -359,6 +377,34 @@ def explain(incident_id: str, as_json: bool, config: Path | None) -> None:
         for line in explaining.words(*found):
             click.echo(line)
     sys.exit(1 if any(step.verdict == "differs" for step in found[1]) else 0)
+
+
+@main.command()
+@click.argument("venues", nargs=-1, metavar="[VENUE…]")
+@click.option("--since", "back", default="24h", show_default=True, help="So far back: 1h, 7d; the log keeps 30d.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@_CONFIG
+def coverage(venues: tuple[str, ...], back: str, as_json: bool, config: Path | None) -> None:
+    """When each venue was watched and when not, by the log: share, gaps, their reasons, what was filled."""
+    from . import unwatched
+    from . import venues as known
+    from .spelling import did_you_mean, parse_duration
+
+    settings = settings_or_fail(config)
+    try:
+        span = parse_duration(back)
+    except ValueError as error:
+        fail(f"--since: {error}", status=2)
+    for name in venues:
+        if name not in known.names():
+            fail(f"unknown venue {name!r}{did_you_mean(name, known.names())}", status=2)
+    start_logs(settings, level="error")
+    found = _from_log(lambda: unwatched.read(settings, span, venues))
+    if as_json:
+        click.echo(orjson.dumps(unwatched.as_object(*found)).decode())
+        return
+    for line in unwatched.words(*found):
+        click.echo(line)
 
 
 @main.group()

@@ -1,10 +1,13 @@
 """Which share of a window each venue was really watched. Pure arithmetic on the coverage topic."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
+from .eventlog import Record
 from .events import Completeness, VenueCoverage
 
 Span = tuple[int, int]
@@ -39,6 +42,35 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
         if start < end:
             left.append((start, end))
     return left
+
+
+class _Which(msgspec.Struct):
+    venue: str
+    interval_id: str
+    open: bool
+
+
+_which = msgspec.json.Decoder(_Which).decode
+
+
+def newest(records: Sequence[Record]) -> list[Record]:
+    """Of a batch of the topic the last that each interval has, open and ended, in order.
+
+    An open interval is written anew every few seconds: of a day of it one record in thousands says something. What
+    cannot be read is kept, for who takes it to count.
+    """
+    kept: dict[object, Record] = {}
+    for record in records:
+        mark: object = record.offset
+        if record.value is not None:
+            try:
+                seen = _which(record.value)
+                mark = seen.venue, seen.interval_id, seen.open
+            except msgspec.MsgspecError:
+                pass
+        kept.pop(mark, None)
+        kept[mark] = record
+    return list(kept.values())
 
 
 class Interval(Protocol):

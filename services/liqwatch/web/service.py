@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from ..clock import Clock
+from ..coverage import newest as newest_intervals
 from ..eventlog import EARLIEST, Log, LogUnavailable, Record, Start, since
 from ..following import Away, Follower, read_to_the_end
 from ..metrics import ServiceMetrics, WebMetrics
@@ -86,9 +87,11 @@ class WebService:
 
         totals = follow(TOTALS, None, self._take_totals)
         totals.thin = newest
+        coverage = follow(COVERAGE, market.coverage_ms, market.take_coverage)
+        coverage.thin = newest_intervals
         self._following = [
             totals,
-            follow(COVERAGE, market.coverage_ms, market.take_coverage),
+            coverage,
             follow(BARS, market.bars.keep_ms, market.take_bar),
             follow(LIQUIDATIONS, self._live_ms, market.take_liquidation),
             follow(ALERTS, None, market.take_incident),

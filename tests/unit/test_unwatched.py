@@ -1,0 +1,99 @@
+"""`liqwatch coverage` says when each venue was not watched: what the records of the coverage topic say, and no more."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from liqwatch import topics, unwatched
+from liqwatch.clock import Clock
+from liqwatch.coverage import newest
+from liqwatch.eventlog import Entry, Record
+from liqwatch.eventlog.sqlite import SqliteLog
+from liqwatch.events import Coverage
+from tests.support.program import liqwatch
+
+NOW = 1_764_364_800_000  # 2025-11-28 21:20:00 UTC
+MINUTE = 60_000
+
+
+def said(venue: str, from_ms: int, to_ms: int, *, still: bool = False, **more: object) -> Coverage:
+    fields: dict[str, object] = {"kind": "watched", "ended_by": None if still else "main: closed"} | more
+    return Coverage.model_validate(
+        {
+            "venue": venue, "collector": "c", "interval_id": f"{venue}:{from_ms}:{fields['kind']}", "from_ms": from_ms,
+            "to_ms": to_ms, "open": still, "completeness": "all", **fields,
+        }
+    )  # fmt: skip
+
+
+def records(*messages: Coverage) -> list[Record]:
+    return [Record(0, n, one.to_ms, b"", one.model_dump_json().encode()) for n, one in enumerate(messages)]
+
+
+STORY = (
+    said("okx", NOW - 90 * MINUTE, NOW - 40 * MINUTE),
+    said("okx", NOW - 40 * MINUTE, NOW - 35 * MINUTE, kind="filled", events_filled=2),
+    said("okx", NOW - 30 * MINUTE, NOW - 4_000, still=True),
+    said("gate", NOW - 90 * MINUTE, NOW - 15 * MINUTE, ended_by="usdt: silent"),
+)
+
+
+def test_people_see_the_share_the_gaps_and_why() -> None:
+    found = unwatched.judge(records(*STORY), NOW - 60 * MINUTE, NOW)
+    assert [
+        "from 2025-11-28 20:20:00 UTC to 2025-11-28 21:20:00 UTC",
+        "gate   75.0 %  NOT WATCHED  1 gap, the longest 15 min",
+        "okx    91.7 %  watched      1 gap, the longest 5 min",
+        "",
+        "okx   2025-11-28 20:40:00 UTC to 2025-11-28 20:45:00 UTC  5 min: main: closed; "
+        "filled from the venue's own list",
+        "okx   2025-11-28 20:45:00 UTC to 2025-11-28 20:50:00 UTC  5 min: main: closed",
+        "gate  2025-11-28 21:05:00 UTC still open  15 min: usdt: silent",
+    ] == list(unwatched.words(NOW - 60 * MINUTE, NOW, found))
+    (only,) = unwatched.judge(records(*STORY), NOW - 60 * MINUTE, NOW, ["okx"])
+    assert ("okx", True) == (only.venue, only.is_watched)
+
+
+def test_a_share_is_never_called_whole_or_nothing_unless_it_is() -> None:
+    found = unwatched.judge(records(said("okx", 0, NOW - 1, still=False)), NOW - 60 * MINUTE, NOW)
+    assert "99.9 %" in list(unwatched.words(NOW - 60 * MINUTE, NOW, found))[1]
+    assert "nobody has watched any venue in this time" in list(unwatched.words(0, 1, []))
+
+
+def test_of_an_open_interval_only_the_last_word_is_kept_and_what_cannot_be_read_stays() -> None:
+    growing = [said("okx", 0, at, still=True) for at in range(1, 50)]
+    batch = records(*growing, said("gate", 0, 9, still=True), said("okx", 0, 60))
+    batch.insert(3, Record(0, 99, 0, b"", b"{"))
+    batch.insert(4, Record(0, 100, 0, b"", None))
+    kept = newest(batch)
+    assert [99, 100, 48, 49, 50] == [one.offset for one in kept]
+
+
+@pytest.fixture
+async def config(tmp_path: Path) -> Path:
+    """Settings of a log in which a venue was watched for the last half hour."""
+    path = tmp_path / "liqwatch.toml"
+    path.write_text(f'[log]\npath = "{tmp_path / "log.db"}"\n')
+    clock = Clock()
+    log = SqliteLog(tmp_path / "log.db", clock)
+    await log.open()
+    await log.create(topics.TOPICS.values())
+    now_ms = clock.now_ms()
+    for at in range(now_ms - 30 * MINUTE, now_ms, MINUTE // 4):
+        message = said("okx", now_ms - 30 * MINUTE, at, still=True)
+        await log.append(topics.COVERAGE, [Entry(b"okx", message.model_dump_json().encode(), at)])
+    await log.close(2)
+    return path
+
+
+async def test_the_command_reads_it_from_the_log(config: Path) -> None:
+    done = liqwatch("coverage", "okx", "--since", "1h", "--json", "--config", str(config))
+    assert 0 == done.returncode, done.stderr
+    (row,) = json.loads(done.stdout)["venues"]
+    assert ("okx", True, ["not watched before"]) == (row["venue"], row["watched"], [g["reason"] for g in row["gaps"]])
+    assert 0.5 == pytest.approx(row["share"], abs=0.02)
+    shown = liqwatch("coverage", "--config", str(config)).stdout
+    assert "okx" in shown and "not watched before" in shown
+    assert "did you mean 'okx'" in liqwatch("coverage", "okxx", "--config", str(config)).stderr
+    assert 2 == liqwatch("coverage", "--since", "soon", "--config", str(config)).returncode
