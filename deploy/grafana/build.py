@@ -155,7 +155,7 @@ def _rule_graph(rule: RuleSettings) -> Panel:
     sides = ("long", "short") if rule.side == "both" else (rule.side,)
     total = series(WINDOW_USD, window=window, side="~" + "|".join(sides), venue="all")
     who = {"long": "Longs", "short": "Shorts", "both": "Longs and shorts"}[rule.side]
-    steps = ((float(rule.clear_level), "blue"), *zip(map(float, rule.thresholds), STEP_COLOURS, strict=False))
+    steps = ((float(rule.clear_level), "blue"), *zip(map(float, rule.steps), STEP_COLOURS, strict=False))
     return Panel(
         f"{who} of the last {window}: {rule.name}",
         f"The total that the rule {rule.name} judges. Lines: its thresholds, and in blue the level under which it "

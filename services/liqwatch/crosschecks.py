@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .relative import Relative, parse_threshold
 from .rulesettings import KEYS, NEEDED, WINDOWS
 from .spelling import did_you_mean, parse_duration, window_name
 
 _WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (5, 60, 240, 720, 1440))
+FORMS = ("long", "compact")  # of words, that need no template of one's own
+_FORM = re.compile(r"^[A-Za-z0-9_-]{1,40}$")
 _LEAST = (
     ("log.kafka", "session_timeout", "1s"),
     ("collector", "refresh_instruments", "10s"),
@@ -33,8 +36,21 @@ def contradictions(table: Mapping[str, Any], known_venues: Sequence[str]) -> Ite
         yield from _too_short(section, path, key, least)
     for name, target in _table(table, "targets").items():
         yield from _too_short(target, f"targets.{name}", "timeout", "1s")
+    yield from _forms(table)
     yield from _rules(table, known_venues)
     yield from _routes(table)
+
+
+def _forms(table: Mapping[str, Any]) -> Iterator[str]:
+    templates = _table(table, "templates")
+    for name in templates:
+        if name in FORMS or not _FORM.match(name):
+            yield f"templates.{name}: a name is 1 to 40 letters, digits, '-' or '_', and not {' or '.join(FORMS)}"
+    for name, target in _table(table, "targets").items():
+        form = target.get("form") if isinstance(target, Mapping) else None
+        if isinstance(form, str) and form not in FORMS and form not in templates:
+            close = did_you_mean(form, (*FORMS, *templates))
+            yield f"targets.{name}.form: is {' or '.join(FORMS)}, or the name of a template, not {form!r}{close}"
 
 
 def _rules(table: Mapping[str, Any], known_venues: Sequence[str]) -> Iterator[str]:
@@ -106,6 +122,7 @@ def _kind(rule: Mapping[str, Any], path: str) -> Iterator[str]:
     each = isinstance(scope, str) and scope.startswith("each")
     if kind == "level" and "share" in rule and side == "both":
         yield f'{path}.side: a share is that of one side; write side = "long" or "short"'
+    yield from _relative(rule, kind, path)
     if kind == "cascade" and side == "both":
         yield f'{path}.side: a cascade is of one side; write side = "long" or "short", and a second rule for the other'
     if kind == "cascade" and scope != "all":
@@ -117,6 +134,34 @@ def _kind(rule: Mapping[str, Any], path: str) -> Iterator[str]:
         yield f"{path}.scope: a record is kept for one total; name it, such as base=BTC"
     if kind == "feed" and not (isinstance(scope, str) and re.match(r"(all|each venue|venue=[^,]+)$", scope)):
         yield f'{path}.scope: a feed is that of a venue; write "each venue", "venue=NAME", or "all" for all at once'
+
+
+def _relative(rule: Mapping[str, Any], kind: str, path: str) -> Iterator[str]:
+    """What thresholds of the scope's own past need, and what goes with amounts only."""
+    thresholds = rule.get("thresholds")
+    if not any(_is_relative(step) for step in (thresholds if isinstance(thresholds, list | tuple) else ())):
+        if kind == "level" and "floor" in rule:
+            yield f"{path}.floor: only thresholds relative to the past need a floor; the first amount is one"
+        return
+    if kind != "level":
+        if kind == "order":
+            yield f"{path}.thresholds: of one order name amounts in USD; only a level is told relative to its past"
+        return
+    if "floor" not in rule:
+        yield f'{path}.floor: is missing; say under which total nothing is told, such as "5M": a percentile may be 0'
+    if "clear_below" in rule:
+        yield f"{path}.clear_below: relative to the past it clears at 90 % of its first step; leave this out"
+    if "share" in rule:
+        yield f"{path}.share: a share goes with amounts in USD; make a second rule of it"
+    window = _duration(rule.get("window", WINDOWS[kind]))
+    if window is not None and window % timedelta(minutes=1):
+        yield f"{path}.window: the past is known by whole minutes; relative to it only such a window can be judged"
+
+
+def _is_relative(step: object) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(parse_threshold(step), Relative)
+    return False
 
 
 def _scope(scope: object, path: str, known_venues: Sequence[str]) -> Iterator[str]:

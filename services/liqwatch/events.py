@@ -225,6 +225,19 @@ class Step(BaseModel):
     attempts: tuple[Attempt, ...] = ()
 
 
+class UsualTotals(BaseModel):
+    """What was usual for the scope's total around that hour of the week, from its own last 30 days."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    percentiles_usd: dict[str, DecimalText] = Field(
+        description="`p99` and so on, of the totals at the ends of minutes."
+    )
+    hours: Annotated[int, Field(ge=1)] = Field(description="So many hours were looked at, …")
+    near_hours: Annotated[int, Field(ge=0)] = Field(description="… up to so many beside the hour of the week.")
+    days: Annotated[int, Field(ge=0)] = Field(description="Of the last 30, those that were watched well enough.")
+
+
 class Incident(Message):
     """One crossing of one rule in one scope, from fired to cleared, with all that was said and to whom."""
 
@@ -244,6 +257,10 @@ class Incident(Message):
     peak_at_ms: Milliseconds
     largest: LargestRecord | None = None
     coverage: tuple[VenueCoverage, ...] = ()
+    usual: UsualTotals | None = Field(
+        default=None,
+        description="Of a rule whose steps are times a percentile: as it opened; they do not move with it.",
+    )
     steps: tuple[Step, ...]
 
 

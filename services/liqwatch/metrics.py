@@ -234,6 +234,11 @@ class AlerterMetrics:
     def __init__(self, registry: CollectorRegistry, targets: Iterable[str], rules: Iterable[str]) -> None:
         self.active = Gauge("liqwatch_alerter_active", "1 if this alerter acts, 0 if it stands by.", registry=registry)
         self.open = Gauge("liqwatch_incidents_open", "Open incidents.", ["rule"], registry=registry)
+        self.history = Gauge(
+            "liqwatch_rule_history_days",
+            "Days of the last 30 that a rule relative to its past can compare with; under 14 it does not fire.",
+            ["rule"], registry=registry,
+        )  # fmt: skip
         self.steps = Counter("liqwatch_incident_steps_total", "Steps told, by kind.", ["kind"], registry=registry)
         self.stale = Gauge(
             "liqwatch_totals_stale",

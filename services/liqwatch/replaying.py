@@ -3,6 +3,7 @@
 import sys
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from .alerter.cascade import Cascade
 from .alerter.figures import added
 from .alerter.history import MINUTE_MS, History
 from .alerter.measures import Measured, Measures
-from .alerter.minutes import Row
+from .alerter.minutes import Row, asks_the_past
 from .alerter.rules import Memory, Verdict, judge
 from .alerter.stories import story
 from .alerter.tape import Tape
@@ -34,7 +35,7 @@ class Past:
 
     def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
         rules = list(rules)
-        self._is_needed = any(rule.kind in ("surge", "record", "cascade") for rule in rules)
+        self._is_needed = any(asks_the_past(rule) for rule in rules)
         self._history = History(rules, majors)
         self._history.ready = True
         self.tape = Tape(rules)
@@ -49,6 +50,13 @@ class Past:
     def cascade(self, rule: str) -> Cascade | None:
         """The detector of a rule."""
         return self.tape.cascades.get(rule)
+
+    def hours(self, scope: str, span_ms: int, now_ms: int) -> range:
+        """A file says nothing of what was watched: every hour since it begins is compared with."""
+        return range(now_ms // (60 * MINUTE_MS))
+
+    def whole_days(self, scope: str, days: int, now_ms: int) -> None:
+        """Not known, and not told."""
 
     def stages(self) -> list[int]:
         """Where the cascades stand."""
@@ -87,6 +95,12 @@ class NoFeeds:
     def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
         return None
 
+    def watched_mean(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        return None
+
+    def interrupted(self, scope: str, span_ms: int, now_ms: int) -> tuple[str, ...]:
+        return ()
+
 
 class RulesOnThePast:
     """Every verdict in `alerts`, and as a line for people in `timeline`."""
@@ -103,7 +117,7 @@ class RulesOnThePast:
         self._stages = self._past.stages()
         self._cascades = [number for number, rule in enumerate(rules) if rule.kind == "cascade"]
         self._firsts = [_least(rule) for rule in rules]
-        self._is_plain = [rule.kind == "level" and rule.share is None for rule in rules]
+        self._is_plain = [rule.kind == "level" and rule.share is None and not rule.is_relative for rule in rules]
         self._spans = [rule.ladder.span_ms // 1000 for rule in rules]
         self._most: dict[Key, int] = {}
         self._second = 0
@@ -194,7 +208,7 @@ class RulesOnThePast:
             measured = self._measures.take(rule, scope, known.told is not None, now_ms)
             if measured is None:
                 return self._total(key)
-        verdict, memory = judge(rule, measured.value, known, now_ms)
+        verdict, memory = judge(rule, measured.value, known, now_ms, measured.yardstick)
         if memory is not known:
             self._due.pop(key, None)
             self.memories.pop(key, None)
@@ -231,7 +245,8 @@ class RulesOnThePast:
             total.long_count + total.short_count, largest=_largest(largest), opened_ms=opened_ms, peak=peak,
             peak_at_ms=peak_ms,
         )  # fmt: skip
-        headline = compose(snapshot, story(rule, snapshot, self._measures.facts(rule, scope, usd, now_ms))).headline
+        facts = replace(self._measures.facts(rule, scope, usd, now_ms), yardstick=verdict.yardstick)
+        headline = compose(snapshot, story(rule, snapshot, facts)).headline
         line = f"{moment(now_ms)} {rule.name} [{scope}] {verdict.kind.replace('_', ' ')}: {headline}"
         if verdict.kind == "cleared":
             self._opened.pop(key, None)

@@ -1,21 +1,24 @@
 """What a rule may say, by kind. Each kind watches another figure; all have a ladder of steps that is told by. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from math import ceil
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from .coins import CLASSES
+from .relative import Relative, check_order, least_step, parse_threshold
 from .section import Duration, Percent, Section, Usd
 from .spelling import window_name
 
 RuleKind = Literal["level", "order", "surge", "record", "cascade", "feed"]
 Severity = Literal["info", "warning", "critical"]
+Threshold = Annotated[Decimal | Relative, BeforeValidator(parse_threshold)]
+Percentile = tuple[int, int]  # which, and its micro-dollars
 
 MICRO = 1_000_000
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
@@ -27,7 +30,7 @@ _COMMON = frozenset(
     ("name", "kind", "scope", "side", "hold", "clear_hold", "repeat", "severity", "targets", "held_back_by")
 )
 KEYS: Mapping[str, frozenset[str]] = {
-    "level": _COMMON | {"window", "thresholds", "clear_below", "share"},
+    "level": _COMMON | {"window", "thresholds", "clear_below", "share", "floor"},
     "order": _COMMON | {"window", "thresholds"},
     "surge": _COMMON | {"window", "times", "floor"},
     "record": _COMMON | {"window", "days", "floor"},
@@ -63,12 +66,18 @@ class RuleSettings(Section):
     )
     side: Literal["long", "short", "both"] = "both"
     window: Duration = timedelta(hours=24)
-    thresholds: tuple[Usd, ...] = Field(default=(), description="level, order: the steps in USD.")
+    thresholds: tuple[Threshold, ...] = Field(
+        default=(),
+        description='level, order: the steps in USD; level: or "3 x p99", times a percentile of its own totals of the '
+        "last 30 days around the same hour of the week.",
+    )
     share: Percent | None = Field(default=None, description="level: only while the side is so much of the total.")
     times: tuple[Annotated[Decimal, Field(gt=1)], ...] = Field(
         default=(), description="surge: the steps, times its own normal; cascade: one number, times a normal 5 minutes."
     )
-    floor: Usd | None = Field(default=None, description="surge, record: nothing is said under this total.")
+    floor: Usd | None = Field(
+        default=None, description="surge, record, level relative to its past: nothing is said under this total."
+    )
     days: tuple[Annotated[int, Field(ge=1, le=390)], ...] = Field(
         default=(30,), description="record: the most in so many days; every day is read from the log at the start."
     )
@@ -128,27 +137,37 @@ class RuleSettings(Section):
     def _ladder(cls, steps: tuple[Any, ...]) -> tuple[Any, ...]:
         if not steps:
             raise ValueError("name at least one threshold")
+        if any(isinstance(step, Relative) for step in steps):
+            check_order(steps)
+            return steps
         if list(steps) != sorted(set(steps)):
             raise ValueError("thresholds rise from step to step, none twice")
         return steps
 
     @model_validator(mode="after")
     def _clears_below(self) -> "RuleSettings":
-        if self.clear_below is not None and self.thresholds and self.clear_below >= self.thresholds[0]:
+        first = next(iter(self.thresholds), None)
+        if self.clear_below is not None and isinstance(first, Decimal) and self.clear_below >= first:
             raise ValueError("clear_below has to be under the first threshold")
         return self
 
     @property
+    def relative(self) -> tuple[Relative, ...]:
+        """The steps of a ladder that the scope's own past makes; empty where they are amounts."""
+        return tuple(step for step in self.thresholds if isinstance(step, Relative))
+
+    @property
     def clear_level(self) -> Decimal:
-        """Under which the incident clears, in the unit of the steps."""
+        """Under which the incident clears, in the unit of the steps; of relative ones a share of the floor."""
         if self.clear_below is not None:
             return self.clear_below
-        return self.steps[0] * _CLEAR.get(self.kind, Decimal("0.9"))
+        first = self.steps[0] if self.steps else self.floor or Decimal(0)
+        return first * _CLEAR.get(self.kind, Decimal("0.9"))
 
     @cached_property
     def steps(self) -> tuple[Decimal, ...]:
-        """The ladder: USD (level, order), multiples (surge), days (record), seconds or percent (feed), or the stages
-        of a cascade: 1 begun, 2 alert, then one for each number of legs."""
+        """The ladder: USD (level, order; none where they are relative), multiples (surge), days (record), seconds or
+        percent (feed), or the stages of a cascade: 1 begun, 2 alert, then one for each number of legs."""
         match self.kind:
             case "surge":
                 return self.times
@@ -163,12 +182,34 @@ class RuleSettings(Section):
             case "feed":
                 return (Decimal(int(self.window.total_seconds())),)
             case _:
-                return self.thresholds
+                return tuple(step for step in self.thresholds if isinstance(step, Decimal))
 
     @cached_property
     def ladder(self) -> "Ladder":
-        """The same for arithmetic: integers only."""
-        return Ladder(self)
+        """The same for arithmetic: integers only. Of relative steps it knows the floor, and none is ever reached."""
+        return Ladder(self, self.steps, self.clear_level)
+
+    def ladder_at(self, percentiles: tuple[Percentile, ...] | None) -> "Ladder":
+        """The ladder where the percentiles of the scope's past are these. A step that would be under the floor is
+        taken for its part of a ladder that begins at the floor."""
+        if percentiles is None or not self.is_relative:
+            return self.ladder
+        known = self._ladders.get(percentiles)
+        if known is None:
+            if len(self._ladders) >= _KEPT_LADDERS:
+                self._ladders.clear()
+            steps = tuple(_usd(self.relative, self.floor or Decimal(0), percentiles))
+            known = self._ladders[percentiles] = Ladder(self, steps, steps[0] * _RELATIVE_CLEAR)
+        return known
+
+    @cached_property
+    def is_relative(self) -> bool:
+        """Whether what its steps are worth depends on the past."""
+        return bool(self.relative)
+
+    @cached_property
+    def _ladders(self) -> "dict[tuple[Percentile, ...], Ladder]":
+        return {}
 
     @property
     def each(self) -> str | None:
@@ -185,15 +226,29 @@ class RuleSettings(Section):
 _CLEAR = {"surge": Decimal("0.5"), "feed": Decimal("0.9"), "record": Decimal(1), "cascade": Decimal(1)}
 
 
+_RELATIVE_CLEAR = Decimal("0.9")
+_KEPT_LADDERS = 4_096
+
+
+def _usd(steps: tuple[Relative, ...], floor: Decimal, percentiles: tuple[Percentile, ...]) -> Iterable[Decimal]:
+    known = dict(percentiles)
+    for step in steps:
+        usd = step.times * known[step.percentile] / MICRO
+        yield least_step(max(usd, floor * step.times / steps[0].times))
+
+
 class Ladder:
-    """A rule's steps in millionths of their unit, and its waits in milliseconds."""
+    """A rule's steps in millionths of their unit, and its waits in milliseconds. `first`: under it nothing is said."""
 
-    __slots__ = ("clear", "clear_hold_ms", "first", "hold_ms", "repeat_ms", "span_ms", "steps", "window")
+    __slots__ = (
+        "clear", "clear_hold_ms", "clear_level", "first", "hold_ms", "repeat_ms", "span_ms", "steps", "window",
+    )  # fmt: skip
 
-    def __init__(self, rule: RuleSettings) -> None:
-        self.steps = tuple((ceil(step * MICRO), step) for step in rule.steps)
-        self.first = self.steps[0][0]
-        self.clear = ceil(rule.clear_level * MICRO)
+    def __init__(self, rule: RuleSettings, steps: tuple[Decimal, ...], clear_level: Decimal) -> None:
+        self.steps = tuple((ceil(step * MICRO), step) for step in steps)
+        self.first = self.steps[0][0] if self.steps else ceil((rule.floor or Decimal(0)) * MICRO)
+        self.clear_level = clear_level
+        self.clear = ceil(clear_level * MICRO)
         self.hold_ms, self.clear_hold_ms = _ms(rule.hold), _ms(rule.clear_hold)
         self.repeat_ms = None if rule.repeat is None else _ms(rule.repeat)
         self.window = window_name(rule.window)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+from .relative import NEEDED_DAYS, PAST_DAYS
 from .routes import RouteSettings
 from .settings import RuleSettings, window_name
 
@@ -62,6 +63,12 @@ def _when(rule: RuleSettings) -> str:
     match rule.kind:
         case "level":
             share = "" if rule.share is None else f" while they are {_plain(rule.share)} % or more of the total"
+            if rule.is_relative:
+                floor = usd(rule.floor or Decimal(0))
+                return (
+                    f"{total} {where} reach {steps} of the same in the last {PAST_DAYS} days around this hour of the "
+                    f"week, and {floor}; it needs {NEEDED_DAYS} days of history"
+                )
             return f"{total} {where} reach {steps}{share}"
         case "order":
             side = "" if rule.side == "both" else f" of {_SIDES[rule.side]}"
@@ -99,6 +106,8 @@ def _feed(rule: RuleSettings) -> str:
 
 def _clears(rule: RuleSettings) -> str:
     match rule.kind:
+        case "level" if rule.is_relative:
+            return "below 90 % of what the first of these was when it fired"
         case "level" | "order":
             return f"below {usd(rule.clear_level)}"
         case "surge":
@@ -122,6 +131,8 @@ def _where(rule: RuleSettings) -> str:
 
 
 def _list(rule: RuleSettings) -> str:
+    if rule.is_relative:
+        return ", ".join(str(step) for step in rule.relative)
     show = usd if rule.kind in ("level", "order") else _plain
     return ", ".join(show(step) for step in rule.steps)
 

@@ -230,7 +230,6 @@ async def test_a_cascade_is_told_from_single_liquidations_and_again_after_a_rest
         await on.start()
         now_ms, deep = on.clock.now_ms(), math.exp(-0.017)
         await tell(on, [event(999, now_ms, 10, 3_000 * deep, "ETH"), event(998, now_ms, 3_000_000, 60_000 * deep)])
-        await tell(on, [event(997, now_ms, 3_000_000, 60_000 * deep)])
         await chat.wait_for(2)
         told = headlines(chat)
         assert told[0].startswith("Cascade of longs may have begun: at least $")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from ..coins import MAJORS, coin_class
-from ..coverage import CoverageBook
+from ..coverage import CoverageBook, Span, subtract
 from ..events import Completeness, Coverage, PartitionEvidence, VenueCoverage
 from ..settings import RuleSettings, window_name
 from ..topics import TOTALS
@@ -93,6 +93,34 @@ class Figures:
             if spans and (start := max(now_ms - span_ms, spans[0][0])) < now_ms:
                 shares.append(self._coverage.share(venue, start, now_ms))
         return min(shares, default=None)
+
+    def watched_mean(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        """The same on the average of the venues."""
+        shares = [
+            self._coverage.share(venue, start, now_ms)
+            for venue in self._venues_of(scope)
+            if (spans := self._coverage.watched(venue)) and (start := max(now_ms - span_ms, spans[0][0])) < now_ms
+        ]
+        return sum(shares) / len(shares) if shares else None
+
+    def interrupted(self, scope: str, span_ms: int, now_ms: int) -> list[str]:
+        """Venues of the scope whose stream was not heard for a tenth of that time or more, though it was before: what
+        they bring now may be of long ago. What the last minute brought is not on record yet."""
+        recent = now_ms - int(_BLIND_MS * self._speed)
+        if span_ms < _BLIND_MS * self._speed:
+            return []  # the record is too coarse for a clock as quick as this
+        found = []
+        for venue in self._venues_of(scope):
+            live = self._coverage.live(venue)
+            inside = sum(max(0, min(end, recent) - max(start, recent - span_ms)) for start, end in live)
+            if live and inside < span_ms * (1 - _MAY_MISS):
+                found.append(venue)
+        return found
+
+    def unwatched(self, scope: str, from_ms: int, to_ms: int) -> list[Span]:
+        """When nobody watched any venue of the scope, oldest first."""
+        watched = [span for venue in self._venues_of(scope) for span in self._coverage.watched(venue)]
+        return subtract([(from_ms, to_ms)], watched)
 
     def known_venues(self) -> list[str]:
         """Those that should be watched; where nobody said which, those that coverage speaks of."""

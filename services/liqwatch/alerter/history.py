@@ -9,6 +9,7 @@ from ..rulesettings import RuleSettings
 from ..wire import micros
 from .minutes import NORMAL_MINUTES, Minutes, Row, Sums, Wanted
 from .normals import Normals
+from .percentiles import HOUR_MINUTES, PAST_HOURS, Percentiles, Yardstick
 from .records import Record
 
 MINUTE_MS = 60_000
@@ -37,7 +38,7 @@ class History:
 
     def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str], speed: float = 1.0) -> None:
         rules = list(rules)
-        wanted = Wanted(rules, majors)
+        wanted = self._wanted = Wanted(rules, majors)
         self.needs = wanted.minutes
         self._settled_ms = int(_SETTLED_MS * speed)
         self.ready = False
@@ -45,6 +46,9 @@ class History:
         self.market: deque[tuple[int, int, int]] = deque(maxlen=NORMAL_MINUTES)  # minute, long, short
         self._minutes = Minutes(wanted)
         self._latest: dict[int, int] = {}
+        self._percentiles = Percentiles() if any(rule.is_relative for rule in rules) else None
+        self._reach = max([rule.ladder.span_ms // MINUTE_MS for rule in rules if rule.is_relative], default=0)
+        self._last = 0  # minute
         self._records = {
             (rule.scope, rule.side, rule.ladder.window): Record(rule.ladder.span_ms // MINUTE_MS)
             for rule in rules
@@ -62,7 +66,7 @@ class History:
         self._latest[bar.partition] = max(minute, self._latest.get(bar.partition, 0))
         rows = (Row(row.venue, row.base, micros(row.long_usd), micros(row.short_usd)) for row in bar.rows)
         lately = now_ms // MINUTE_MS - minute <= NORMAL_MINUTES
-        if lately or self._records:
+        if lately or self._records or self._percentiles is not None:
             self._minutes.add(minute, bar.partition, rows, lately)
 
     def add(self, minute: int, rows: Iterable[Row]) -> None:
@@ -85,6 +89,27 @@ class History:
         for (scope, side, _), record in self._records.items():
             sides = ("long", "short") if side == "both" else (side,)
             record.minute(minute, sum(sums.get((scope, one), 0) for one in sides))
+        if self._percentiles is not None:
+            wanted = self._wanted
+            self._percentiles.minute(minute, {key: usd for key, usd in sums.items() if wanted.is_relative(key[0])})
+            if minute // 1440 != self._last // 1440:
+                self._percentiles.forget(minute - PAST_HOURS * HOUR_MINUTES - self._reach - HOUR_MINUTES)
+            self._last = minute
+
+    def known_hours(self, rule: RuleSettings, now_ms: int, watched: Collection[int] | None) -> list[int]:
+        """The hours of the last 30 days in which the rule's totals are known. `watched`: those that were; None: all."""
+        if self._percentiles is None or not self.ready:
+            return []
+        return self._percentiles.hours(rule.ladder.span_ms // MINUTE_MS, now_ms // MINUTE_MS, watched)
+
+    def yardstick(
+        self, rule: RuleSettings, scope: str, now_ms: int, watched: Collection[int] | None
+    ) -> Yardstick | None:
+        """What is usual for the rule's total at this hour of the week; None while too little is known."""
+        if self._percentiles is None or not self.ready:
+            return None
+        span = rule.ladder.span_ms // MINUTE_MS
+        return self._percentiles.yardstick((scope, rule.side), span, now_ms // MINUTE_MS, watched)
 
     def minutes(self, side: str, before: int) -> Iterator[tuple[int, float]]:
         """USD of the market's minutes of one side before a minute, oldest first."""

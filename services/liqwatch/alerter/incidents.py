@@ -1,15 +1,27 @@
 """The record of one crossing: opened, extended and closed by verdicts, with every attempt to tell it."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from ..events import Attempt, Completeness, Incident, LargestRecord, PartitionEvidence, Step, VenueCoverage, plain
+from ..events import (
+    Attempt,
+    Completeness,
+    Incident,
+    LargestRecord,
+    PartitionEvidence,
+    Step,
+    UsualTotals,
+    VenueCoverage,
+    plain,
+)
+from ..relative import PERCENTILES
 from ..settings import RuleSettings, window_name
 from ..totals import Sum
 from ..wire import LargestRecord as WireLargest
 from ..wire import micros, usd_text
+from .percentiles import Yardstick
 from .rules import Memory, Verdict
 from .stories import Facts, story
 from .text import Amount, Snapshot, compose
@@ -62,6 +74,9 @@ def tell(
     `known`: ids of incidents that are there. One may have been closed in this very millisecond, by a reload.
     """
     largest = _largest(view.total.largest(rule.side))
+    if rule.is_relative:
+        yardstick = verdict.yardstick or (None if incident is None else _recalled(incident))
+        view = replace(view, facts=replace(view.facts, yardstick=yardstick))
     if incident is None:
         opened_ms = view.now_ms
         while f"{rule.name}:{scope}:{opened_ms}" in known:
@@ -81,6 +96,7 @@ def tell(
             peak_at_ms=opened_ms,
             largest=largest,
             coverage=view.coverage,
+            usual=_usual(view.facts.yardstick),
             steps=(step,),
         )
     at_ms = max(view.now_ms, incident.steps[-1].at_ms + 1)  # a step is known by its time
@@ -93,6 +109,7 @@ def tell(
             "closed_ms": at_ms if verdict.kind == "cleared" else None,
             "largest": _larger(incident.largest, largest),
             "coverage": view.coverage,
+            "usual": incident.usual or _usual(view.facts.yardstick),
             "steps": (*_without_old_reminders(incident.steps), step),
         }
     )
@@ -125,7 +142,25 @@ def memory(incident: Incident) -> Memory:
     told = [Decimal(step.threshold) for step in incident.steps if step.kind in ("fired", "stepped_up")]
     if incident.closed_ms is not None or not told:
         return Memory()
-    return Memory(told=max(told), told_ms=incident.steps[-1].at_ms)
+    return Memory(told=max(told), told_ms=incident.steps[-1].at_ms, yardstick=_recalled(incident))
+
+
+def _usual(yardstick: Yardstick | None) -> UsualTotals | None:
+    if yardstick is None:
+        return None
+    percentiles = {f"p{number}": usd_text(usd) for number, usd in yardstick.usd}
+    return UsualTotals(
+        percentiles_usd=percentiles, hours=yardstick.hours, near_hours=yardstick.near, days=yardstick.days
+    )
+
+
+def _recalled(incident: Incident) -> Yardstick | None:
+    """None also where a later version has written percentiles that this one does not know."""
+    usual = incident.usual
+    if usual is None or set(usual.percentiles_usd) != {f"p{number}" for number in PERCENTILES}:
+        return None
+    found = tuple((number, micros(usual.percentiles_usd[f"p{number}"])) for number in PERCENTILES)
+    return Yardstick(found, usual.hours, usual.near_hours, usual.days)
 
 
 def step_at(incident: Incident, step_ms: int) -> Step | None:

@@ -9,6 +9,7 @@ from ..coins import MAJORS, coin_class
 from ..events import Incident
 from ..settings import RuleSettings
 from .incidents import memory
+from .percentiles import Yardstick
 from .rules import Memory, Verdict, judge
 
 MAX_SCOPES = 2_000  # of one `each …` rule
@@ -102,13 +103,15 @@ class Judging:
                     yield self.rules[name], scope
         yield from later
 
-    def ask(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> Verdict | None:
+    def ask(
+        self, rule: RuleSettings, scope: str, usd: int, now_ms: int, yardstick: Yardstick | None = None
+    ) -> Verdict | None:
         """What the rule says; it remembers that it was asked."""
         known = self._memories.get((rule.name, scope))
         if known is None and usd < rule.ladder.first:  # nearly always
             verdict, after = None, _NOTHING
         else:
-            verdict, after = judge(rule, usd, known or _NOTHING, now_ms)
+            verdict, after = judge(rule, usd, known or _NOTHING, now_ms, yardstick)
             self._remember(rule, scope, after)
         if usd == 0 and rule.name in self._scopes and after == _NOTHING:
             self._scopes[rule.name].discard(scope)  # its place is free: coins come and go

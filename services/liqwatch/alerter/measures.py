@@ -1,27 +1,31 @@
 """The figure that each kind of rule is judged by, in millionths of the unit of the rule's steps. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from ..relative import PAST_DAYS
 from ..rulesettings import MICRO, RuleSettings
 from ..totals import Sum
 from ..wire import micros
 from .cascade import Cascade
 from .history import MINUTE_MS, History
+from .percentiles import Yardstick
 from .stories import Facts, normal_of
 
 _DAY_MS = 86_400_000
 _MOST_TIMES = 1_000_000
 _EASIER = 9, 10  # an open incident stays open down to this share of what opened it
 _WATCHED = 0.99
+_LEAST_WATCHED = 0.04  # an hour of a day
 WIDE_USD = 500_000 * MICRO  # of one coin in 5 minutes: it is in the cascade
 
 
 class Measured(NamedTuple):
-    """`value` is judged; `usd` (micro-dollars) is told."""
+    """`value` is judged; `usd` (micro-dollars) is told. `yardstick`: what relative steps are times of, now."""
 
     value: int
     usd: int
+    yardstick: Yardstick | None = None
 
 
 class Feeds(Protocol):
@@ -32,7 +36,16 @@ class Feeds(Protocol):
         ...
 
     def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
-        """Watched share of that time, or of what has passed since watching began; None if it never did."""
+        """Watched share of that time, or of what has passed since watching began; None if it never did. Of several
+        venues the least."""
+        ...
+
+    def watched_mean(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        """The same on the average of the venues."""
+        ...
+
+    def interrupted(self, scope: str, span_ms: int, now_ms: int) -> Sequence[str]:
+        """Venues of the scope that were not heard live for all that time: what they bring may be of before."""
         ...
 
 
@@ -43,6 +56,14 @@ class Past(Protocol):
     def history(self) -> History | None: ...
 
     def cascade(self, rule: str) -> Cascade | None: ...
+
+    def hours(self, scope: str, span_ms: int, now_ms: int) -> Collection[int]:
+        """Hours (numbers since the epoch) that were watched well enough to compare a total over `span_ms` with."""
+        ...
+
+    def whole_days(self, scope: str, days: int, now_ms: int) -> int | None:
+        """How many of the last so many days are known to be watched in full; None where nobody says."""
+        ...
 
 
 class Measures:
@@ -76,14 +97,13 @@ class Measures:
         """What the words of a step need to know beside the totals."""
         match rule.kind:
             case "surge":
-                times = self.times_normal(rule, scope, usd)
-                return Facts(times=times, normal=normal_of(times, usd))
+                left_out = self._feeds.interrupted(scope, rule.ladder.span_ms, now_ms)
+                counted = usd - self._brought_by(left_out, rule, scope, usd)
+                times = self.times_normal(rule, scope, counted, now_ms)
+                watched = self._feeds.watched_mean(scope, _DAY_MS, now_ms)
+                return Facts(times=times, normal=normal_of(times, counted), watched=watched, left_out=tuple(left_out))
             case "record":
-                last, began = self.last_as_high(rule, usd, now_ms) or (None, None)
-                return Facts(
-                    since_ms=None if last is None else last * MINUTE_MS,
-                    began_ms=None if began is None else began * MINUTE_MS,
-                )
+                return self._record_facts(rule, scope, usd, now_ms)
             case "cascade":
                 return self._cascade_facts(rule)
             case "feed":
@@ -91,6 +111,18 @@ class Measures:
                 return Facts(unwatched_ms=self._feeds.unwatched_ms(scope, now_ms), watched=watched)
             case _:
                 return Facts()
+
+    def _record_facts(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> Facts:
+        last, began = self.last_as_high(rule, usd, now_ms) or (None, None)
+        since = began if last is None else last
+        days = rule.days[0] if since is None else -(-(now_ms - since * MINUTE_MS) // _DAY_MS)
+        days = min(max(days, 1), PAST_DAYS)
+        return Facts(
+            since_ms=None if last is None else last * MINUTE_MS,
+            began_ms=None if began is None else began * MINUTE_MS,
+            days=days,
+            whole_days=self._past.whole_days(scope, days, now_ms),
+        )
 
     def _cascade_facts(self, rule: RuleSettings) -> Facts:
         cascade = self._past.cascade(rule.name)
@@ -107,14 +139,37 @@ class Measures:
             coins=tuple(coin for _, coin in coins),
         )
 
-    def _level(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
+    def _level(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
         total = self._total(rule.ladder.window, scope)
         usd = total.side(rule.side)
+        if rule.is_relative:
+            return self._relative(rule, scope, usd, is_open, now_ms)
         if rule.share is None:
             return Measured(usd, usd)
         easier, whole = _EASIER if is_open else (1, 1)
         enough = usd * 100 * whole >= rule.share * (total.long + total.short) * easier
         return Measured(usd if enough else 0, usd)
+
+    def _relative(self, rule: RuleSettings, scope: str, usd: int, is_open: bool, now_ms: int) -> Measured | None:
+        if usd < rule.ladder.first and not is_open:
+            return Measured(usd, usd)  # nearly always: the past need not be asked
+        yardstick = self.yardstick(rule, scope, now_ms)
+        return Measured(usd, usd, yardstick) if yardstick is not None or is_open else None
+
+    def yardstick(self, rule: RuleSettings, scope: str, now_ms: int) -> Yardstick | None:
+        """What is usual for the total at this hour of the week; None while too little of the past is known."""
+        history = self._past.history
+        if history is None:
+            return None
+        return history.yardstick(rule, scope, now_ms, self._past.hours(scope, rule.ladder.span_ms, now_ms))
+
+    def known_days(self, rule: RuleSettings, now_ms: int) -> int:
+        """Of the last 30, how many a rule with relative steps can compare with."""
+        history = self._past.history
+        if history is None:
+            return 0
+        scope = "all" if rule.each else rule.scope
+        return len(history.known_hours(rule, now_ms, self._past.hours(scope, rule.ladder.span_ms, now_ms))) // 24
 
     def _order(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
         largest = self._total(rule.ladder.window, scope).largest(rule.side)
@@ -122,18 +177,35 @@ class Measures:
         return Measured(usd, usd)
 
     def _surge(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
-        usd = self._total(rule.ladder.window, scope).side(rule.side)
+        usd = counted = self._total(rule.ladder.window, scope).side(rule.side)
         if not _reaches(usd, rule, is_open):
             return Measured(0, usd)
-        times = self.times_normal(rule, scope, usd)
+        if not is_open:  # the end of a gap brings much at once, and is no surge
+            left_out = self._feeds.interrupted(scope, rule.ladder.span_ms, now_ms)
+            counted -= self._brought_by(left_out, rule, scope, usd)
+            if not _reaches(counted, rule, is_open):
+                return Measured(0, usd)
+        times = self.times_normal(rule, scope, counted, now_ms)
         return None if times is None else Measured(int(times * MICRO), usd)
 
-    def times_normal(self, rule: RuleSettings, scope: str, usd: int) -> float | None:
-        """A total against what its window normally brings; None while that is not known."""
+    def _brought_by(self, venues: Iterable[str], rule: RuleSettings, scope: str, usd: int) -> int:
+        """What of a total is from these venues; of a class of coins, at most."""
+        parts = (
+            scope if scope.startswith("venue=") else f"venue={venue}" + (f",{scope}" if "base=" in scope else "")
+            for venue in venues
+        )
+        return min(usd, sum(self._total(rule.ladder.window, part).side(rule.side) for part in parts))
+
+    def times_normal(self, rule: RuleSettings, scope: str, usd: int, now_ms: int) -> float | None:
+        """A total against what its window normally brings; None while that is not known. What was not watched of the
+        last day brought nothing, and makes the normal no smaller."""
         history = self._past.history
         normal = history.normals.per_second(scope, rule.side) if history is not None and history.ready else None
         if normal is None:
             return None
+        watched = self._feeds.watched_mean(scope, _DAY_MS, now_ms)
+        if watched is not None:
+            normal /= max(watched, _LEAST_WATCHED)
         return min(usd / MICRO / max(normal * rule.ladder.span_ms / 1000, 1e-6), _MOST_TIMES)
 
     def _record(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:

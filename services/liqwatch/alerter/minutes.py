@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from ..coins import coin_class
+from ..relative import PAST_DAYS
 from ..rulesettings import RuleSettings
 
 Sums = dict[tuple[str, str], int]  # scope, side -> micro-dollars
@@ -20,18 +21,36 @@ class Row(NamedTuple):
     short: int
 
 
+def asks_the_past(rule: RuleSettings) -> bool:
+    """Whether the bars have to be read for it."""
+    return rule.kind in ("surge", "record", "cascade") or rule.is_relative
+
+
+class _Scopes:
+    def __init__(self, rules: Iterable[RuleSettings], also: str | None = None) -> None:
+        rules = list(rules)
+        self.named = {rule.scope for rule in rules if not rule.each} | ({also} if also else set())
+        self.each = {(rule.each, rule.each_in) for rule in rules if rule.each is not None}
+
+
 class Wanted:
-    """Which scopes of a row have to be added up: those of surge rules (lately), of records, and the whole market."""
+    """Which scopes of a row have to be added up: those of surge rules (lately), of records and of levels relative to
+    their past, and the whole market."""
 
     def __init__(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
-        rules = [rule for rule in rules if rule.kind in ("surge", "record", "cascade")]
+        rules = [rule for rule in rules if asks_the_past(rule)]
         self._majors = majors
-        self._each = {(rule.each, rule.each_in) for rule in rules if rule.each}
-        self._lately = {rule.scope for rule in rules if not rule.each} | {"all"}
-        self._always = {rule.scope for rule in rules if rule.kind == "record"}
+        lately = [rule for rule in rules if rule.kind != "level"]
+        always = [rule for rule in rules if rule.kind in ("level", "record")]
+        self._lately = _Scopes([*lately, *always], also="all")
+        self._always = _Scopes(always)
+        self._relative = _Scopes([rule for rule in rules if rule.kind == "level"])
         self.minutes = max(
             [NORMAL_MINUTES] * bool(rules)
-            + [rule.days[-1] * _DAY_MINUTES + rule.ladder.span_ms // 60_000 for rule in rules if rule.kind == "record"],
+            + [
+                (PAST_DAYS if rule.kind == "level" else rule.days[-1]) * _DAY_MINUTES + rule.ladder.span_ms // 60_000
+                for rule in always
+            ],
             default=0,
         )
 
@@ -41,13 +60,21 @@ class Wanted:
         kind = coin_class(row.base, self._majors)
         venue, base = f"venue={row.venue}", f"base={row.base}"
         for scope in ("all", venue, base, f"{venue},{base}", f"class={kind}"):
-            if scope in wanted:
+            if scope in wanted.named:
                 yield scope
-        if lately:
-            if ("base=", None) in self._each or ("base=", kind) in self._each:
-                yield base
-            if ("venue=", None) in self._each:
-                yield venue
+        if ("base=", None) in wanted.each or ("base=", kind) in wanted.each:
+            yield base
+        if ("venue=", None) in wanted.each:
+            yield venue
+
+    def is_relative(self, scope: str) -> bool:
+        """Whether a level of the scope is judged by its past."""
+        if scope in self._relative.named:
+            return True
+        if "," in scope or not self._relative.each:
+            return False
+        kind = coin_class(scope[5:], self._majors) if scope.startswith("base=") else None
+        return any(scope.startswith(prefix) and coins in (None, kind) for prefix, coins in self._relative.each)
 
 
 class Minutes:

@@ -8,11 +8,14 @@ import structlog
 from ..clock import Clock
 from ..eventlog import Record, Start, since
 from ..following import Follower, values
+from ..relative import PAST_DAYS
 from ..rulesettings import RuleSettings
-from ..topics import BARS, LIQUIDATIONS, PRICES, Topic
+from ..topics import BARS, COVERAGE, LIQUIDATIONS, PRICES, Topic
 from .cascade import Cascade
 from .history import MINUTE_MS, History
+from .minutes import asks_the_past
 from .tape import BACK_MS, Tape
+from .watchedpast import DAY_MS, WatchedPast
 
 log_ = structlog.get_logger("alerter")
 # The topic, where to begin, who takes a record, and what is called after each fetch.
@@ -38,18 +41,29 @@ class PastReader:
         self._stages: tuple[int, ...] = ()
         self.history: History | None = None
         self._tape: Tape | None = None
+        self._watched: WatchedPast | None = None
         self.use(rules, majors)
 
     def use(self, rules: Iterable[RuleSettings], majors: Collection[str]) -> None:
         """Other rules. What is known stays where it is all that they need."""
-        asking = [rule for rule in rules if rule.kind in ("surge", "record", "cascade")]
+        asking = [rule for rule in rules if asks_the_past(rule)]
         needs = ([(rule.name, *_needs(rule)) for rule in asking], list(majors))
         if needs == self._needs:
             return
         self._needs = needs
         self.history = History(asking, majors, self._clock.speed) if asking else None
         self._tape = Tape(asking, self._clock.speed) if any(rule.kind == "cascade" for rule in asking) else None
+        compares = any(rule.kind == "record" or rule.is_relative for rule in asking)
+        self._watched = WatchedPast(self._clock.speed) if compares else None
         self._changed.set()
+
+    def hours(self, scope: str, span_ms: int, now_ms: int) -> Collection[int]:
+        """Hours that were watched well enough to compare with; none while that is still being read."""
+        return (self._watched and self._watched.hours(scope, span_ms, now_ms)) or ()
+
+    def whole_days(self, scope: str, days: int, now_ms: int) -> int:
+        """How many of the last days are known to be watched in full."""
+        return (self._watched and self._watched.whole_days(scope, days, now_ms)) or 0
 
     def cascade(self, rule: str) -> Cascade | None:
         """The detector of a rule; None while it does not know enough."""
@@ -86,6 +100,16 @@ class PastReader:
             take_bar = values(lambda value: history.take(value, began_ms))
             bars = follow(BARS, lambda: since(began_ms - needs_ms), take_bar, settle)
             readings.append(bars.run())
+        if (watched := self._watched) is not None:
+
+            def seen(_: int) -> None:
+                if coverage.caught_up and not watched.caught_up:
+                    watched.caught_up = True
+                    self._on_change()
+
+            reach = since(now_ms() - (PAST_DAYS + 1) * DAY_MS)
+            coverage = follow(COVERAGE, lambda: reach, values(watched.take), seen)
+            readings.append(coverage.run())
         if tape is not None and history is not None:
 
             def told(_: int) -> None:
@@ -110,7 +134,9 @@ class PastReader:
 
 def _needs(rule: RuleSettings) -> tuple[object, ...]:
     """Everything of a rule that the past is kept by; not its words, steps and targets."""
-    own = (rule.times, rule.falls, rule.legs, rule.normal) if rule.kind == "cascade" else rule.days[-1:]
+    own: tuple[object, ...] = (*rule.days[-1:], rule.is_relative)
+    if rule.kind == "cascade":
+        own = (rule.times, rule.falls, rule.legs, rule.normal)
     return (rule.kind, rule.scope, rule.side, rule.window, own)
 
 

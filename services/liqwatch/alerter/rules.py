@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
+from ..rulesettings import Ladder
 from ..settings import RuleSettings
+from .percentiles import Yardstick
 
 Kind = Literal["fired", "stepped_up", "reminded", "cleared"]
 
@@ -15,13 +17,14 @@ class Verdict:
 
     `threshold` is the highest step reached (fired, stepped_up), the highest told so far (reminded), or the
     level the total has stayed under (cleared). `value` is what was judged, in millionths of the unit of the rule's
-    steps, where that is not `usd`.
+    steps, where that is not `usd`. `yardstick`: what the steps of the incident are times of, where they are relative.
     """
 
     kind: Kind
     threshold: Decimal
     usd: int
     value: int | None = None
+    yardstick: Yardstick | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,49 +39,63 @@ class Memory:
     told_ms: int = 0  # when it last spoke
     above_since_ms: int | None = None  # at or above the first step, not fired yet
     below_since_ms: int | None = None  # under the clear level, not cleared yet
+    yardstick: Yardstick | None = None  # of relative steps, as it was when the incident opened: it stays so
 
 
-def judge(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
+def judge(
+    rule: RuleSettings, usd: int, memory: Memory, now_ms: int, yardstick: Yardstick | None = None
+) -> tuple[Verdict | None, Memory]:
     """What `rule` says to a total of `usd` micro-dollars, and what it remembers of it.
 
     The figure of a kind that does not count in USD is given in millionths of the unit of its steps.
 
     A step is told once in an incident, however often the total wavers around it; a jump over several steps
-    tells the highest alone.
+    tells the highest alone. Steps relative to the past are times `yardstick`; those of an open incident do not move.
+    While the yardstick is not known, such a rule says nothing.
     """
+    fixed = memory.yardstick or yardstick
+    if not rule.is_relative:
+        fixed = None
+    elif fixed is None:
+        return None, memory if memory.told is not None or usd >= rule.ladder.first else Memory()
+    ladder = rule.ladder_at(None if fixed is None else fixed.usd)
     if memory.told is None:
-        return _quiet(rule, usd, memory, now_ms)
-    return _open(rule, usd, memory, memory.told, now_ms)
+        verdict, after = _quiet(ladder, usd, memory, now_ms)
+    else:
+        verdict, after = _open(ladder, usd, memory, memory.told, now_ms)
+    if fixed is not None:
+        verdict = None if verdict is None else replace(verdict, yardstick=fixed)
+        if after.told is not None and after.yardstick is None:
+            after = replace(after, yardstick=fixed)
+    return verdict, after
 
 
-def _quiet(rule: RuleSettings, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
-    reached = highest_reached(rule, usd)
+def _quiet(ladder: Ladder, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
+    reached = _highest_reached(ladder, usd)
     if reached is None:
         return None, memory if memory.above_since_ms is None else Memory()
     since = _earlier(memory.above_since_ms, now_ms)
-    if now_ms - since < rule.ladder.hold_ms:
+    if now_ms - since < ladder.hold_ms:
         return None, Memory(above_since_ms=since)
     return Verdict("fired", reached, usd), Memory(told=reached, told_ms=now_ms)
 
 
-def _open(rule: RuleSettings, usd: int, memory: Memory, told: Decimal, now_ms: int) -> tuple[Verdict | None, Memory]:
-    reached = highest_reached(rule, usd)
+def _open(ladder: Ladder, usd: int, memory: Memory, told: Decimal, now_ms: int) -> tuple[Verdict | None, Memory]:
+    reached = _highest_reached(ladder, usd)
     if reached is not None and reached > told:
-        return Verdict("stepped_up", reached, usd), Memory(told=reached, told_ms=now_ms)
-    ladder = rule.ladder
+        return Verdict("stepped_up", reached, usd), Memory(told=reached, told_ms=now_ms, yardstick=memory.yardstick)
     if usd < ladder.clear:
         since = _earlier(memory.below_since_ms, now_ms)
         if now_ms - since < ladder.clear_hold_ms:
-            return None, replace(memory, below_since_ms=since)
-        return Verdict("cleared", rule.clear_level, usd), Memory()
+            return None, memory if memory.below_since_ms == since else replace(memory, below_since_ms=since)
+        return Verdict("cleared", ladder.clear_level, usd), Memory()
     if ladder.repeat_ms is not None and now_ms - memory.told_ms >= ladder.repeat_ms:
-        return Verdict("reminded", told, usd), Memory(told=told, told_ms=now_ms)
+        return Verdict("reminded", told, usd), Memory(told=told, told_ms=now_ms, yardstick=memory.yardstick)
     return None, memory if memory.below_since_ms is None else replace(memory, below_since_ms=None)
 
 
-def highest_reached(rule: RuleSettings, usd: int) -> Decimal | None:
+def _highest_reached(ladder: Ladder, usd: int) -> Decimal | None:
     """The highest step that `usd` micro-dollars are at or above."""
-    ladder = rule.ladder
     if usd < ladder.first:
         return None
     return max(step for least, step in ladder.steps if usd >= least)

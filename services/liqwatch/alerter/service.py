@@ -14,6 +14,7 @@ from ..eventlog import EARLIEST, Log, Record, Start, since
 from ..events import Incident
 from ..following import Away, Follower, values
 from ..metrics import AlerterMetrics, ServiceMetrics
+from ..relative import NEEDED_DAYS
 from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, SILENCES, TOTALS, Topic
 from .figures import Figures
@@ -92,6 +93,7 @@ class AlerterService:
         self._peaks: set[str] = set()  # incidents with a peak that the log does not have yet
         self._held_back: set[str] = set()  # incidents whose clear is held back
         self._stale: bool | None = None
+        self._short_of_history: set[str] = set()  # rules relative to the past
         self._unseen = False  # totals were stale since the rules were last asked
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -147,6 +149,7 @@ class AlerterService:
             self._judge()
         for name in gone:
             self._metrics.open.remove(name)
+            self._metrics.history.remove(name)
 
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
         self._write_peaks()
@@ -213,6 +216,7 @@ class AlerterService:
             self._unmute(now_ms)
             if ticks % _PEAKS_EVERY == 0:
                 self._write_peaks()
+                self._count_history(now_ms)
             self._outbox.offer_all()
             self._let_go()
             self._outbox.count(self._journal.incidents.values(), now_ms)
@@ -231,14 +235,15 @@ class AlerterService:
             measured = self._measures.take(rule, scope, self._judging.is_open(rule, scope), now_ms)
             if measured is None:
                 continue
-            value, usd = measured
-            verdict = self._judging.ask(rule, scope, value, now_ms)
+            usd = measured.usd
+            verdict = self._judging.ask(rule, scope, measured.value, now_ms, measured.yardstick)
             incident = self._journal.incidents.get(self._open.get((rule.name, scope), ""))
             if verdict is None:
                 if incident is not None:
                     self._see_peak(incident, usd, now_ms)
             elif not self._holds_back(rule, scope, incident, verdict, now_ms):
-                self._tell(rule, scope, incident, verdict if value == usd else _in_usd(rule, verdict, usd), now_ms)
+                told = verdict if measured.value == usd else _in_usd(rule, verdict, usd)
+                self._tell(rule, scope, incident, told, now_ms)
 
     def _tell(self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int) -> None:
         targets, muted = self._listeners(rule, scope, incident, verdict, now_ms)
@@ -306,6 +311,20 @@ class AlerterService:
             self._held_back.add(incident.incident_id)
             log_.warning("not cleared: feeds are not watched", incident=incident.incident_id, venues=blind)
         return True
+
+    def _count_history(self, now_ms: int) -> None:
+        """How much of the past is known to rules that are relative to it."""
+        for rule in self._judging.rules.values():
+            if not rule.is_relative:
+                continue
+            days = self._measures.known_days(rule, now_ms)
+            self._metrics.history.labels(rule.name).set(days)
+            if days < NEEDED_DAYS and rule.name not in self._short_of_history:
+                self._short_of_history.add(rule.name)
+                log_.warning(f"not enough history: {days} of {NEEDED_DAYS} days, nothing fires", rule=rule.name)
+            elif days >= NEEDED_DAYS and rule.name in self._short_of_history:
+                self._short_of_history.discard(rule.name)
+                log_.info("enough history", rule=rule.name, days=days)
 
     def _see_peak(self, incident: Incident, usd: int, now_ms: int) -> None:
         higher = with_peak(incident, usd, now_ms)

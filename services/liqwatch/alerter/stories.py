@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ..amounts import DOLLAR, money
+from ..relative import PAST_DAYS
 from ..rulesettings import RuleSettings
 from ..wire import micros
 from .cascade import LEG_TIMES, Episode
+from .percentiles import Yardstick
 from .text import (
     Snapshot,
     Story,
@@ -25,6 +27,8 @@ from .text import (
     total_words,
 )
 
+_WATCHED_WHOLE = 0.9995  # what is shown as 100 %
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -38,13 +42,19 @@ class Facts:
     fall: float | None = None  # of the index now, as a share
     coins: tuple[str, ...] = ()  # beside BTC and ETH that are in the cascade
     unwatched_ms: int = 0
-    watched: float | None = None
+    watched: float | None = None  # of the time that is asked about
+    left_out: tuple[str, ...] = ()  # venues that were not heard all the time: what they brought is not judged
+    days: int = 0  # the last so many days, …
+    whole_days: int | None = None  # … and how many of them were watched in full
+    yardstick: Yardstick | None = None  # of relative steps
 
 
 def story(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story | None:
     """Headline and first lines; None for a plain level, which needs no more than its figure."""
     match rule.kind:
         case "level":
+            if rule.is_relative:
+                return _relative(rule, snapshot, facts)
             return None if rule.share is None else _share(rule, snapshot)
         case "order":
             return _order(rule, snapshot)
@@ -74,6 +84,35 @@ def _share(rule: RuleSettings, snapshot: Snapshot) -> Story:
         case "cleared":
             line = f"Cleared: {_subject(snapshot)} no longer past {exact(rule.steps[0])} and {least}: now {what}."
     return Story(capital(line))
+
+
+def _relative(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
+    what, step = total_words(snapshot), exact(snapshot.threshold)
+    yardstick = facts.yardstick
+    steps = () if yardstick is None else rule.ladder_at(yardstick.usd).steps
+    spelt = [
+        one for one, (_, usd) in zip(rule.relative, steps, strict=False) if usd == snapshot.threshold
+    ]  # none where the settings have changed
+    past = f"{spelt[-1]} of its last {PAST_DAYS} days at this hour, {step}" if spelt else step
+    match snapshot.kind:
+        case "fired":
+            line = f"{what}, past {past}."
+        case "stepped_up":
+            line = f"{what}, now past {past}."
+        case "reminded":
+            line = f"Still open past {past}: {what}."
+        case "cleared":
+            line = f"Cleared: {_subject(snapshot)} back under {step}, 90 % of what it fired at, now {what}."
+    lines: tuple[str, ...] = ()
+    if yardstick is not None:
+        wanted = dict.fromkeys(one.percentile for one in rule.relative)
+        usual = ", ".join(f"p{number} {money(usd)}" for number, usd in yardstick.usd if number in wanted)
+        near = "" if yardstick.near == 0 else f" and up to {duration(yardstick.near * 3_600_000)} beside it"
+        lines = (
+            f"Usual for {span_words(snapshot.window)} at this hour of the week{near}: {usual}; of {yardstick.hours} "
+            f"hours on the {yardstick.days} days that are known of the last {PAST_DAYS}.",
+        )
+    return Story(capital(line), lines)
 
 
 def _order(rule: RuleSettings, snapshot: Snapshot) -> Story:
@@ -111,7 +150,12 @@ def _surge(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
             line = f"Cleared: {_subject(snapshot)} back under {step} the normal, now {what}."
     lines: tuple[str, ...] = ()
     if facts.normal is not None:
-        lines = (f"Normal for {span_words(snapshot.window)}: {money(facts.normal)}, the average of the last day.",)
+        watched = facts.watched is None or facts.watched >= _WATCHED_WHOLE
+        day = "the last day" if watched else f"the {percent(facts.watched or 0.0)} of the last day that was watched"
+        lines = (f"Normal for {span_words(snapshot.window)}: {money(facts.normal)}, the average of {day}.",)
+    if facts.left_out:
+        names = ", ".join(title(snapshot, venue) for venue in facts.left_out)
+        lines += (f"Judged without {names}: not watched for all of the {span_words(snapshot.window)}.",)
     return Story(capital(line), lines)
 
 
@@ -123,6 +167,9 @@ def _record(rule: RuleSettings, snapshot: Snapshot, facts: Facts) -> Story:
         most = f"the most since watching began on {_day(facts.began_ms)}"
     else:
         most = f"the most in {step}"
+    if facts.whole_days is not None and facts.whole_days < facts.days:
+        last = "the last day" if facts.days == 1 else f"the last {facts.days} days"
+        most += f" ({facts.whole_days} of {last} with full coverage)"
     match snapshot.kind:
         case "fired" | "stepped_up":
             line = f"{what}, {most}."
