@@ -3,11 +3,12 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -59,6 +60,16 @@ async def watched(
         to_ms=until_ms, open=still, completeness="all", ended_by=None if still else "main: closed",
     )  # fmt: skip
     await log.append(COVERAGE, [Entry(b"fake", message.model_dump_json().encode(), until_ms)])
+
+
+def failing_since(at_ms: int, good: Callable[[str], object]) -> Callable[[str], object]:
+    """A list that refuses whoever asks for a time after `at_ms`."""
+
+    def answer(path: str) -> object:
+        since_ms = int(dict(parse_qsl(urlsplit(path).query))["since"])
+        return {"error": "refused: come back later"} if since_ms > at_ms else good(path)
+
+    return answer
 
 
 async def compared(collector: Collecting, server: VenueServer) -> None:
@@ -149,6 +160,38 @@ async def test_a_list_that_fails_is_asked_again_and_the_gap_stays_until_then(tmp
                 line["reason"] for line in collector.told("history is down")
             ]
             await until(lambda: collector.told("history is back"))
+
+
+async def test_a_comparison_that_keeps_failing_leaves_older_gaps_their_turn(tmp_path: Path) -> None:
+    log, start = MemoryLog(), now_ms()
+    await watched(log, since_ms=start - 6 * HOUR, until_ms=start - 5 * HOUR)
+    await watched(log, since_ms=start - 4 * HOUR, until_ms=start + HOUR)
+    failing = failing_since(start - 3 * HOUR, answering([row("in the gap", at=start - 4 * HOUR - 60_000)]))
+    async with VenueServer(past=failing) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()) as collector:
+            await until(lambda: fills(log), within=15)
+            assert ["in the gap"] == ids(log)
+            await until(lambda: 3 <= collector.metric("liqwatch_history_failures_total"))
+            assert 1 == len(collector.told("history is down"))
+            assert [] == collector.told("history is back")
+
+
+async def test_a_gap_that_keeps_failing_leaves_older_gaps_their_turn(tmp_path: Path) -> None:
+    log, start = MemoryLog(), now_ms()
+    for hours in (10, 8):
+        await watched(log, since_ms=start - hours * HOUR, until_ms=start - (hours - 1) * HOUR)
+    await watched(log, since_ms=start - 6 * HOUR, until_ms=start + HOUR)
+    good = answering([row("older", at=start - 9 * HOUR + 60_000)])
+
+    def failing(path: str) -> object:
+        since_ms = int(dict(parse_qsl(urlsplit(path).query))["since"])
+        return {"error": "refused"} if start - 7.5 * HOUR < since_ms < start - 6 * HOUR else good(path)
+
+    async with VenueServer(past=failing) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()) as collector:
+            await until(lambda: fills(log), within=15)
+            assert ["older"] == ids(log)
+            await until(lambda: 2 <= collector.metric("liqwatch_history_failures_total"))
 
 
 async def test_what_could_be_read_is_filled_in_though_the_gap_is_not_filled(tmp_path: Path) -> None:

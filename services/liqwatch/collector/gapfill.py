@@ -31,6 +31,7 @@ _LATE_LIST_MS = 30 * 60_000
 _LATE_LIST_SECONDS = 300.0
 _OVERLAP_MS, _LATE_OVERLAP_MS = 10 * 60_000, 2 * 3_600_000  # read once more with the next: some rows come later still
 _MOST_TRIES = 20  # of one gap; it stays visible
+_LONGEST_WAIT = 600.0  # seconds, after many failures
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
 
 
@@ -64,6 +65,9 @@ class Filler:
     _tries: Counter[int] = field(default_factory=Counter)  # by the beginning of a gap
     _compared_ms: int = 0
     _compare_at: float = 0.0
+    _comparing: bool = False
+    _backoff: Backoff = field(init=False)  # of all questions
+    _compare_backoff: Backoff = field(init=False)
 
     def __post_init__(self) -> None:
         speed = self.clock.speed
@@ -74,29 +78,43 @@ class Filler:
         self._late_list = self._settles_ms >= _LATE_LIST_MS
         every = min(self.compare_every, _LATE_LIST_SECONDS) if self._late_list else self.compare_every
         self._compare_ms, self._compare_seconds = int(self.compare_every * 1000), every / speed
+        self._backoff = Backoff(first=self.limits.history_retry, cap=_LONGEST_WAIT)
+        self._compare_backoff = Backoff(first=self.limits.history_retry, cap=_LONGEST_WAIT)
 
     async def run(self) -> None:
         """Fills and compares until cancelled; what fails is tried again, ever more rarely."""
-        outage, backoff = Outage("history", self._log), Backoff(first=self.limits.history_retry, cap=600.0)
+        outage = Outage("history", self._log)
         while True:
             wait = self.limits.gaps * (0.5 + random.random())  # noqa: S311 - two collectors need not ask at once
             try:
                 if self.follower.caught_up and self.ready() and await self._once():
-                    backoff.reset()
-                    outage.up()
+                    self._backoff.reset()
+                    if not self._compare_backoff.failures:
+                        outage.up()
             except (NotReady, LogClosed):
                 pass
             except (HistoryFailed, LogError, TimeoutError) as error:
                 self.metrics.history_failures.labels(self.venue.name).inc()
-                wait = max(wait, backoff.next(getattr(error, "wait", 0.0)))
-                outage.down(str(error) or "the log does not answer", retry_seconds=round(wait, 1))
+                asked = getattr(error, "wait", 0.0)
+                delay = self._put_off(asked)
+                wait = max(wait, asked if self._comparing else delay)
+                outage.down(str(error) or "the log does not answer", retry_seconds=round(max(wait, delay), 1))
             except Exception as error:
                 self._log.error("the history failed", exc_info=error)
-                wait = max(wait, backoff.next(30.0))
+                wait = max(wait, self._put_off(30.0))
             await asyncio.sleep(wait)
+
+    def _put_off(self, at_least: float) -> float:
+        """Seconds until what failed is tried again. A comparison waits by itself: meanwhile gaps have their turn."""
+        if not self._comparing:
+            return self._backoff.next(at_least)
+        delay = self._compare_backoff.next(at_least)
+        self._compare_at = time.monotonic() + delay
+        return delay
 
     async def _once(self) -> bool:
         """Does the most urgent thing; True if there was one, and it went well."""
+        self._comparing = False
         horizon = self.clock.now_ms() - self._settles_ms
         reached = horizon - self._reaches_ms
         self._done = [span for span in self._done if span[1] > reached]
@@ -106,11 +124,14 @@ class Filler:
         if time.monotonic() >= self._compare_at:
             overlap = _LATE_OVERLAP_MS if self._late_list else _OVERLAP_MS
             since = min(self._compared_ms or horizon, horizon - self._compare_ms + overlap) - overlap
+            self._comparing = True
             await self._sweep(max(since, reached), horizon, horizon, gaps)
+            self._compare_backoff.reset()
             self._compared_ms, self._compare_at = horizon, time.monotonic() + self._compare_seconds
             return True
         if gaps:
-            await self._sweep(*newest(gaps), horizon, gaps)
+            least = min(self._tries[gap.start] for gap in gaps)  # one that keeps failing does not starve the others
+            await self._sweep(*newest([gap for gap in gaps if self._tries[gap.start] == least]), horizon, gaps)
             return True
         return False
 
