@@ -15,7 +15,7 @@ from ..relative import NEEDED_DAYS, PAST_DAYS, PERCENTILES
 HOUR_MINUTES = 60
 WEEK_HOURS = 168
 PAST_HOURS = PAST_DAYS * 24
-LEAST_HOURS = 12
+LEAST_HOURS = 10
 MOST_NEAR = 3
 
 Key = tuple[str, str]  # scope, side

@@ -216,6 +216,7 @@ class AlerterService:
             self._unmute(now_ms)
             if ticks % _PEAKS_EVERY == 0:
                 self._write_peaks()
+            if ticks % _PEAKS_EVERY == 1:
                 self._count_history(now_ms)
             self._outbox.offer_all()
             self._let_go()
