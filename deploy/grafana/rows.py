@@ -489,18 +489,34 @@ ALERTS = Row(
         ),
         Panel(
             "Edits, by outcome",
-            "Messages written anew while their incident grew. Nothing depends on them: what fails is not tried again.",
+            "First messages written anew while their incident grew, and at its end, which is tried for hours. Nobody "
+            "is told anything by an edit.",
             "short",
-            (Query(rise("liqwatch_message_edits_total", "destination, outcome"), "{{destination}} {{outcome}}"),),
+            (
+                Query(rise("liqwatch_message_edits_total", "destination, outcome"), "{{destination}} {{outcome}}"),
+                Query(
+                    rise("liqwatch_incident_summaries_total", "destination, outcome"),
+                    "{{destination}} summary {{outcome}}",
+                ),
+            ),
+            "bars",
+        ),
+        Panel(
+            "Pictures, by outcome",
+            "They follow a message and are no part of it. `none`: nothing to draw; `failed`: not drawn; `late`: not in "
+            "time; `dropped`: too many waited. None is sent again.",
+            "short",
+            (Query(rise("liqwatch_pictures_total", "destination, outcome"), "{{destination}} {{outcome}}"),),
             "bars",
         ),
         Panel(
             "Held back",
             "Steps that nobody was told: silenced, part of a wider incident, or in quiet hours. What still lasts "
-            "afterwards is told then.",
+            "afterwards is told then. `no target`: none that is switched on; nobody will be told.",
             "short",
             (
                 Query(rise("liqwatch_steps_held_back_total", "cause"), "{{cause}}"),
+                Query(f"sum(increase({series('liqwatch_steps_untold_total')}[$__rate_interval]))", "no target"),
                 Query(f"max({series('liqwatch_silences_active')})", "silences in force"),
             ),
         ),

@@ -238,6 +238,19 @@ class UsualTotals(BaseModel):
     days: Annotated[int, Field(ge=0)] = Field(description="Of the last 30, those that were watched well enough.")
 
 
+class Summary(BaseModel):
+    """The last edit of the first message about an incident at one target: it says how the incident went."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    target: str
+    at_ms: Milliseconds
+    outcome: Literal["accepted", "refused", "given_up"] = Field(
+        description="`given_up`: tried for hours without a clear answer."
+    )
+    detail: str | None = None
+
+
 class Incident(Message):
     """One crossing of one rule in one scope, from fired to cleared, with all that was said and to whom."""
 
@@ -262,6 +275,9 @@ class Incident(Message):
         description="Of a rule whose steps are times a percentile: as it opened; they do not move with it.",
     )
     steps: tuple[Step, ...]
+    summaries: tuple[Summary, ...] = Field(
+        default=(), description="Where the first message was written anew for the last time, or cannot be."
+    )
 
 
 class Silence(Message):

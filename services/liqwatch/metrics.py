@@ -16,6 +16,7 @@ STATES = ("connecting", "connected", "acknowledged", "delivering", "refused", "s
 WEB_ROUTES = (
     "page", "static", "totals", "bars", "events", "incidents", "venues", "silences", "openapi.json", "stream",
 )  # fmt: skip
+NO_PICTURE = ("none", "failed", "late", "dropped")
 OUTCOMES = ("accepted", "not_sent", "refused", "unknown")
 
 
@@ -272,6 +273,24 @@ class AlerterMetrics:
             "liqwatch_message_edits_total", "Messages written anew while their incident grew.",
             ["destination", "outcome"], registry=registry,
         )  # fmt: skip
+        self.summaries = Counter(
+            "liqwatch_incident_summaries_total",
+            "Edits of the first message of an incident that is over, so that it says how it went; `given_up`: it does "
+            "not, after hours of trying.",
+            ["destination", "outcome"],
+            registry=registry,
+        )
+        self.pictures = Counter(
+            "liqwatch_pictures_total",
+            "Pictures that were to follow a message. none: nothing to draw; failed: not drawn; late: not in time; "
+            "dropped: too many waited.",
+            ["destination", "outcome"],
+            registry=registry,
+        )
+        self.untold = Counter(
+            "liqwatch_steps_untold_total", "Steps for which no target is switched on: nobody was told.",
+            registry=registry,
+        )  # fmt: skip
         self.silences = Gauge("liqwatch_silences_active", "Silences in force.", registry=registry)
         self.held_back = Counter(
             "liqwatch_steps_held_back_total", "Steps that nobody was told, by cause.", ["cause"], registry=registry
@@ -293,6 +312,10 @@ class AlerterMetrics:
             for outcome in OUTCOMES:
                 self.notifications.labels(target, outcome)
                 self.edits.labels(target, outcome)
+            for outcome in (*OUTCOMES, "given_up"):
+                self.summaries.labels(target, outcome)
+            for outcome in (*OUTCOMES, *NO_PICTURE):
+                self.pictures.labels(target, outcome)
 
 
 class WebMetrics:

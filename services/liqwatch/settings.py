@@ -187,6 +187,7 @@ class TargetSettings(Section):
     allow_private: bool = Field(default=False, description="Allow http and private addresses (tests, own network).")
     on_unknown: Literal["resend", "hold"] = "resend"
     timeout: Duration = timedelta(seconds=10)
+    picture: bool = Field(default=False, description="A picture of the last 24 hours follows what fires or steps up.")
 
     @model_validator(mode="after")
     def _complete(self) -> "TargetSettings":
@@ -204,6 +205,8 @@ class TargetSettings(Section):
         }[self.kind]
         if missing and self.enabled:
             raise ValueError(f"a {self.kind} target needs {missing} (or the same with _file)")
+        if self.picture and (self.kind not in ("slack", "telegram", "discord") or (self.kind == "slack" and have_url)):
+            raise ValueError("picture: only a slack bot (token and channel), telegram and discord take pictures")
         return self
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 from prometheus_client import CollectorRegistry
 
+from liqwatch.alerter.illustrating import PictureSource
 from liqwatch.alerter.service import AlerterService
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
@@ -68,6 +69,7 @@ class Stage:
     beating: set[int] = field(default_factory=lambda: set(range(TOTALS.partitions)))
     venues: dict[str, str] = field(default_factory=dict)
     routes: list[dict[str, Any]] = field(default_factory=list)
+    pictures: PictureSource | None = None
     playing: list[Playing] = field(default_factory=list)
     _generation: int = 1
     _beats: "asyncio.Task[None] | None" = None
@@ -112,6 +114,7 @@ class Stage:
             self._http,
             emit=self.emitted.append,
             venues=self.venues,
+            pictures=self.pictures,
         )
         one = Playing(service, registry, stop, asyncio.create_task(service.run(stop)))
         self.playing.append(one)

@@ -53,9 +53,16 @@ class ChatServer:
     accepted: list[Message] = field(default_factory=list)
     edits: list[dict[str, Any]] = field(default_factory=list)  # bodies, with the path
     edit_seconds: float = 0.0  # that an edit takes
+    edit_faults: list[Fault] = field(default_factory=list)  # one per edit: limited, status, silent, reset
+    edit_tries: list[float] = field(default_factory=list)  # when edits were asked for, monotonic seconds
+    pictures: list[dict[str, Any]] = field(default_factory=list)  # their fields, with the path and the bytes
+    picture_faults: list[Fault] = field(default_factory=list)  # one per request that a picture takes
+    picture_tries: int = 0
+    lonely: bool = False  # takes no answers to a message
     requests: int = 0
     search_seconds: float = 0.0  # that a look at the history takes
     searches: int = 0
+    repeats: int = 0  # second copies of a key, which it drops
     dead: bool = False  # every message gets status 500 without being accepted
     host: str = "127.0.0.1"
     port: int = 0
@@ -65,9 +72,20 @@ class ChatServer:
     _keys: dict[str, int] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
+        await self.listen()
+        return self
+
+    async def listen(self) -> None:
+        """Takes messages, after `hang_up` on the same port again."""
+        self._ending = asyncio.Event()
         app = web.Application()
         app.router.add_post("/slack/api/conversations.history", self._history)
+        app.router.add_post("/slack/api/conversations.replies", self._history)
         app.router.add_post("/slack/api/chat.update", self._edit)
+        app.router.add_post("/slack/api/files.getUploadURLExternal", self._slack_place)
+        app.router.add_post("/slack/upload/{file}", self._slack_upload)
+        app.router.add_post("/slack/api/files.completeUploadExternal", self._slack_file)
+        app.router.add_post("/telegram/{bot}/sendPhoto", self._photo)
         app.router.add_post("/telegram/{bot}/editMessageText", self._edit)
         app.router.add_patch("/{path:.*}", self._edit)
         app.router.add_post("/{path:.*}", self._message)
@@ -76,9 +94,12 @@ class ChatServer:
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Every connection is refused from now on."""
         self._ending.set()
         assert self._runner is not None
         await self._runner.cleanup()
@@ -113,17 +134,95 @@ class ChatServer:
             await self._changed.wait_for(lambda: self.requests >= count)
 
     async def _edit(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        self.edit_tries.append(time.monotonic())
         await asyncio.sleep(self.edit_seconds)
-        self.edits.append({"path": request.path, **orjson.loads(await request.read())})
+        if self.edit_faults and (answer := await self._met(request, self.edit_faults.pop(0))) is not None:
+            return answer
+        self.edits.append({"path": request.path, **orjson.loads(raw)})
         return web.json_response({"ok": True, "ts": "1.1", "id": "1", "result": {"message_id": 1}})
+
+    async def _met(self, request: web.Request, fault: Fault) -> web.Response | None:
+        service = request.path.split("/")[1]
+        match fault.kind:
+            case "limited":
+                return _limited(service, fault.seconds)
+            case "status":
+                return web.json_response(_refusal(service, fault.code), status=fault.code)
+            case "silent":
+                await self._ending.wait()
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+            case _:
+                return self._reset(request)
+        return None
+
+    async def _picture_fault(self, request: web.Request) -> web.Response | None:
+        self.picture_tries += 1
+        return await self._met(request, self.picture_faults.pop(0)) if self.picture_faults else None
+
+    async def _slack_place(self, request: web.Request) -> web.Response:
+        if (answer := await self._picture_fault(request)) is not None:
+            return answer
+        fields = await request.post()
+        number = len(self.pictures)
+        self.pictures.append({"path": request.path, **{key: str(value) for key, value in fields.items()}})
+        url = f"http://{self.host}:{self.port}/slack/upload/F{number}"
+        return web.json_response({"ok": True, "upload_url": url, "file_id": f"F{number}"})
+
+    async def _slack_upload(self, request: web.Request) -> web.Response:
+        if (answer := await self._picture_fault(request)) is not None:
+            return answer
+        self.pictures[int(request.match_info["file"][1:])]["png"] = await request.read()
+        return web.Response(text="OK")
+
+    async def _slack_file(self, request: web.Request) -> web.Response:
+        if (answer := await self._picture_fault(request)) is not None:
+            return answer
+        body = orjson.loads(await request.read())
+        (file,) = body["files"]
+        async with self._changed:
+            self.pictures[int(file["id"][1:])] |= body
+            self._changed.notify_all()
+        return web.json_response({"ok": True, "files": body["files"]})
+
+    async def _photo(self, request: web.Request) -> web.Response:
+        if (answer := await self._picture_fault(request)) is not None:
+            return answer
+        await self._keep_picture(request, "photo")
+        return web.json_response({"ok": True, "result": {"message_id": 1000 + len(self.pictures)}})
+
+    async def _keep_picture(self, request: web.Request, file: str) -> None:
+        fields = await request.post()
+        kept: dict[str, Any] = {"path": request.path_qs}
+        for key, value in fields.items():
+            if isinstance(value, web.FileField):
+                kept |= {"filename": value.filename, "content_type": value.content_type, "png": value.file.read()}
+                assert key == file
+            else:
+                kept[key] = str(value)
+        async with self._changed:
+            self.pictures.append(kept)
+            self._changed.notify_all()
+
+    async def wait_for_pictures(self, count: int, timeout: float = 10.0) -> list[dict[str, Any]]:
+        """The pictures that can be seen, once there are `count`. Raises TimeoutError."""
+        async with asyncio.timeout(timeout), self._changed:
+            await self._changed.wait_for(lambda: sum("png" in one for one in self.pictures) >= count)
+        return self.pictures
 
     def fail(self, faults: Iterable[Fault]) -> None:
         """The next messages meet these."""
         self.faults.extend(faults)
 
     async def _message(self, request: web.Request) -> web.StreamResponse:
-        raw = await request.read()
         service = request.path.split("/")[1]
+        if request.content_type == "multipart/form-data":  # Discord: a message that is a picture
+            if (answer := await self._picture_fault(request)) is not None:
+                return answer
+            await self._keep_picture(request, "files[0]")
+            return _accepted(service, request.path, 1000 + len(self.pictures))
+        raw = await request.read()
         async with self._changed:
             self.requests += 1
             self._changed.notify_all()
@@ -136,6 +235,8 @@ class ChatServer:
             return web.json_response(_refusal(service, fault.code), status=fault.code)
         if fault is not None and fault.kind == "reset_before":
             return self._reset(request)
+        if self.lonely and (orjson.loads(raw).keys() & {"thread_ts", "message_reference"}):
+            return web.json_response(_no_answers(service), status=200 if service == "slack" else 403)
         number = await self._accept(request, raw)
         if fault is not None:
             match fault.kind:
@@ -157,6 +258,7 @@ class ChatServer:
         key = request.headers.get("Idempotency-Key") or nonce
         async with self._changed:
             if key is not None and key in self._keys:
+                self.repeats += 1
                 return self._keys[key]
             text = body.get("text") or body.get("content") or ""
             self.accepted.append(Message(request.path, text, body, dict(request.headers), raw, time.monotonic()))
@@ -174,10 +276,12 @@ class ChatServer:
     async def _history(self, request: web.Request) -> web.Response:
         self.searches += 1
         await asyncio.sleep(self.search_seconds)
+        thread = (await request.post()).get("ts")
         rows = [
             {"ts": f"{number}.0", "text": message.text, "metadata": message.body.get("metadata")}
             for number, message in enumerate(self.accepted, start=1)
             if message.path.endswith("chat.postMessage")
+            and (thread is None or thread in (f"{number}.0", message.body.get("thread_ts")))
         ]
         return web.json_response({"ok": True, "messages": rows[::-1], "has_more": False})
 
@@ -210,6 +314,12 @@ def _refusal(service: str, code: int) -> dict[str, Any]:
             return {"message": "Unknown Channel", "code": 10003}
         case _:
             return {"ok": False, "error": "channel_not_found"}
+
+
+def _no_answers(service: str) -> dict[str, Any]:
+    if service == "slack":
+        return {"ok": False, "error": "cannot_reply_to_message"}
+    return {"message": "Cannot reply without permission to read message history", "code": 160002}
 
 
 def _accepted(service: str, path: str, number: int) -> web.Response:

@@ -1,50 +1,144 @@
-"""A message is kept current where the chat can edit, and no message ever waits for an edit."""
+"""The first message about an incident is kept current where the chat can edit, and ends as its summary; later ones
+answer it. No message ever waits for an edit."""
 
-import asyncio
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from liqwatch.alerter.notices import notice
-from tests.support.alerter_stage import Stage, longs, until
-from tests.support.chat_server import ChatServer
+from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS
+from liqwatch.alerter.notifiers.base import Accepted, Refused, Response
+from liqwatch.alerter.notifiers.slack import SlackBot
+from liqwatch.alerter.notifiers.telegram import TelegramNotifier
+from liqwatch.events import Summary
+from tests.support.alerter_stage import Playing, Stage, longs, until
+from tests.support.chat_server import ChatServer, Fault
 
 EDITING = ["slack-bot", "telegram", "discord", "discord-bot"]
+ANSWERING = ["slack-bot", "telegram", "discord-bot"]
 
 
 def stage(chat: ChatServer, kind: str, **changes: Any) -> Stage:
     return Stage([longs(**changes)], {"desk": chat.target(kind)})
 
 
-@pytest.mark.timeout(60)
+def plain(edit: dict[str, Any]) -> str:
+    """What the chat shows after an edit."""
+    return str(edit.get("content") or edit["text"]).replace("\\", "").replace("*", "").replace("\u200b", "")
+
+
+def target_of(edit: dict[str, Any]) -> str:
+    """The id of the message that it writes anew."""
+    return str(edit.get("ts") or edit.get("message_id") or edit["path"].rsplit("/", 1)[1])
+
+
+def answered(body: dict[str, Any]) -> str | None:
+    """The id of the message that a message answers."""
+    found = body.get("thread_ts")
+    found = found or body.get("reply_parameters", {}).get("message_id")
+    found = found or body.get("message_reference", {}).get("message_id")
+    return None if found is None else str(found)
+
+
+def summaries(on: Stage) -> list[Summary]:
+    return [done for incident in on.incidents() for done in incident.summaries]
+
+
+async def fire(on: Stage, chat: ChatServer) -> str:
+    """The id of the message."""
+    await on.total(1_200_000_000)
+    await chat.wait_for(1)
+    await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+    return on.incidents()[0].steps[0].attempts[0].message_id or ""
+
+
+async def climb(on: Stage, one: Playing, usd: int) -> None:
+    """A total between two steps, written into the log now instead of some seconds later."""
+    await on.total(usd)
+    await until(lambda: bool(one.service._peaks))
+    one.service._write_peaks()
+
+
 @pytest.mark.parametrize("kind", EDITING)
 async def test_a_total_that_climbs_between_two_steps_is_written_into_the_message(kind: str) -> None:
     async with ChatServer() as chat, stage(chat, kind) as on:
         one = await on.start()
-        await on.total(1_200_000_000)
-        await chat.wait_for(1)
-        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
-        message_id = on.incidents()[0].steps[0].attempts[0].message_id
-        await on.total(1_450_000_000)
-        await until(lambda: len(chat.edits) > 0, within=30)
-        (edit,) = chat.edits[:1]
-        assert "1.45B" in str(edit)
-        assert message_id is not None
-        assert message_id in str(edit)  # in the path or the body
+        message_id = await fire(on, chat)
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: len(chat.edits) > 0)
+        (edit,) = chat.edits
+        assert ("1.45B" in plain(edit), message_id) == (True, target_of(edit))
         assert 1 == len(chat.accepted)  # nobody was told anew
         await until(lambda: one.metric("liqwatch_message_edits_total", destination="desk", outcome="accepted") == 1)
         assert ["fired"] == on.kinds()
 
 
 @pytest.mark.timeout(60)
+async def test_a_total_that_climbs_is_written_without_being_asked() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        await on.start()
+        await fire(on, chat)
+        await on.total(1_450_000_000)
+        await until(lambda: len(chat.edits) > 0, within=30)
+
+
+@pytest.mark.parametrize("kind", EDITING)
+async def test_a_step_up_is_told_anew_and_written_into_the_first_message(kind: str) -> None:
+    async with ChatServer() as chat, stage(chat, kind) as on:
+        await on.start()
+        message_id = await fire(on, chat)
+        await on.total(1_800_000_000)
+        messages = await chat.wait_for(2)
+        assert answered(messages[0].body) is None
+        assert (message_id if kind in ANSWERING else None) == answered(messages[1].body)
+        if kind == "slack-bot":
+            assert messages[1].body["reply_broadcast"] is True  # a thread alone tells only those who follow it
+        await until(lambda: len(chat.edits) == 1)
+        assert ("now past $1.7B" in plain(chat.edits[0]), message_id) == (True, target_of(chat.edits[0]))
+
+
+@pytest.mark.parametrize("kind", EDITING)
+async def test_the_last_edit_of_the_first_message_is_the_summary(kind: str) -> None:
+    async with ChatServer() as chat, stage(chat, kind) as on:
+        one = await on.start()
+        message_id = await fire(on, chat)
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        await on.total(0)
+        messages = await chat.wait_for(3)
+        assert "Cleared: " in messages[2].text.replace("\\", "")  # told all the same
+        assert (message_id if kind in ANSWERING else None) == answered(messages[2].body)
+        await until(lambda: len(summaries(on)) == 1)
+        (done,) = summaries(on)
+        assert ("desk", "accepted") == (done.target, done.outcome)
+        assert message_id == target_of(chat.edits[-1])
+        text = plain(chat.edits[-1])
+        said = ["Cleared: ", "Opened ", "Steps: $1B at ", ", $1.7B at ", "Peak: at least $1.80B at ", "Coverage: "]
+        assert said == [words for words in said if words in text]
+        assert 1 == one.metric("liqwatch_incident_summaries_total", destination="desk", outcome="accepted")
+        await until(lambda: not one.service._journal.incidents)  # over, told, and summed up
+
+
+async def test_a_summary_says_what_the_end_does_not() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        one.service.reload(on.settings(rules=[]))
+        await until(lambda: len(chat.edits) == 1)
+        text = plain(chat.edits[0])
+        assert text.startswith("<b>Closed: ")
+        assert "Peak: $1.20B at " in text
+        assert "Step: $1B at " in text
+        assert 1 == len(chat.accepted)  # closed without notice
+
+
+@pytest.mark.timeout(60)
 async def test_a_step_goes_out_at_once_though_an_edit_is_under_way() -> None:
     async with ChatServer(edit_seconds=20) as chat, stage(chat, "slack-bot") as on:
         one = await on.start()
-        await on.total(1_200_000_000)
-        await chat.wait_for(1)
-        courier = one.service._outbox._posts["desk"].courier
-        await on.total(1_450_000_000)
-        await until(lambda: not courier._bucket.is_full(asyncio.get_running_loop().time()), within=30)
+        await fire(on, chat)
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: len(chat.edit_tries) == 1)
         await on.total(1_800_000_000)
         await chat.wait_for(2, timeout=3)
         assert [] == chat.edits
@@ -55,25 +149,138 @@ async def test_a_webhook_that_cannot_edit_is_left_alone() -> None:
         one = await on.start()
         await on.total(1_200_000_000)
         await chat.wait_for(1)
-        await on.total(1_450_000_000)
-        one.service._write_peaks()
-        await asyncio.sleep(0.3)
-        assert (1, []) == (chat.requests, chat.edits)
-
-
-async def test_an_edit_that_waited_is_not_made_once_the_incident_is_over() -> None:
-    async with ChatServer() as chat, stage(chat, "slack-bot") as on:
-        one = await on.start()
-        await on.total(1_200_000_000)
-        await chat.wait_for(1)
-        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
-        courier = one.service._outbox._posts["desk"].courier
-        (incident,) = on.incidents()
-        made = notice(incident, incident.steps[0], None, on.clock.now_ms(), None)
+        await climb(on, one, 1_450_000_000)
         await on.total(0)
         await chat.wait_for(2)
-        await until(lambda: courier._bucket.is_full(asyncio.get_running_loop().time()))
-        courier.offer_edit(incident.incident_id, made, incident.steps[0].attempts[0].message_id or "")
-        await until(lambda: not courier._edits)
-        await asyncio.sleep(0.2)
-        assert [] == chat.edits
+        await until(lambda: not one.service._journal.incidents)
+        assert (2, []) == (chat.requests, chat.edits)
+
+
+@pytest.mark.parametrize("kind", EDITING)
+async def test_an_edit_waits_as_long_as_the_chat_says(kind: str) -> None:
+    async with ChatServer(edit_faults=[Fault("limited", seconds=3)]) as chat, stage(chat, kind) as on:
+        one = await on.start()
+        await fire(on, chat)
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: len(chat.edits) == 1)
+        first, second = chat.edit_tries
+        assert second - first >= 3
+        assert 1 == one.metric("liqwatch_message_edits_total", destination="desk", outcome="not_sent")
+
+
+async def test_a_message_does_not_wait_for_an_edit_that_has_to_wait() -> None:
+    async with ChatServer(edit_faults=[Fault("limited", seconds=300)]) as chat, stage(chat, "discord-bot") as on:
+        one = await on.start()
+        await fire(on, chat)
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: len(chat.edit_tries) == 1)
+        await on.total(1_800_000_000)
+        await on.total(0)
+        await chat.wait_for(3)
+        assert 1 == len(chat.edit_tries)
+
+
+async def test_a_summary_is_tried_until_the_chat_has_it() -> None:
+    faults = [Fault("status", code=500), Fault("reset"), Fault("limited", seconds=0.1)]
+    async with ChatServer(edit_faults=faults) as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        await on.total(0)
+        await until(lambda: len(summaries(on)) == 1, within=25)
+        assert (1, 4) == (len(chat.edits), len(chat.edit_tries))
+        counts = [
+            one.metric("liqwatch_incident_summaries_total", destination="desk", outcome=outcome)
+            for outcome in ("accepted", "not_sent", "unknown", "refused")
+        ]
+        assert [1, 1, 2, 0] == counts
+
+
+@pytest.mark.parametrize("kind", EDITING)
+async def test_a_summary_that_was_not_made_is_made_after_a_restart(kind: str) -> None:
+    async with ChatServer(edit_faults=[Fault("silent")]) as chat, stage(chat, kind) as on:
+        one = await on.start()
+        message_id = await fire(on, chat)
+        await on.total(0)
+        await chat.wait_for(2)
+        await until(lambda: len(chat.edit_tries) == 1)
+        await until(lambda: [outcome for _, outcome, _ in on.outcomes("desk")] == ["accepted", "accepted"])
+        await one.kill()
+        assert [] == summaries(on)
+        two = await on.start()
+        await until(lambda: len(summaries(on)) == 1)
+        assert ([message_id], 2) == ([target_of(edit) for edit in chat.edits], len(chat.accepted))
+        await until(lambda: not two.service._journal.incidents)
+        await two.end()
+        three = await on.start()
+        assert {} == three.service._journal.incidents
+        assert 1 == len(chat.edits)
+
+
+async def test_a_summary_that_is_refused_is_no_dead_letter() -> None:
+    async with ChatServer(edit_faults=[Fault("status", code=400)]) as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        await on.total(0)
+        await until(lambda: len(summaries(on)) == 1)
+        (done,) = summaries(on)
+        assert ("refused", "status 400: Bad Request: chat not found") == (done.outcome, done.detail)
+        await until(lambda: not one.service._journal.incidents)
+        assert (1, 2) == (len(chat.edit_tries), len(chat.accepted))
+        assert ["accepted", "accepted"] == [outcome for _, outcome, _ in on.outcomes("desk")]
+
+
+async def test_a_summary_is_given_up_after_hours() -> None:
+    async with ChatServer(edit_faults=[Fault("status", code=500)] * 99) as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        await on.total(0)
+        await until(lambda: len(chat.edit_tries) >= 1)
+        on.ahead_seconds = SUMMARY_WITHIN_MS / 1000 + 60
+        await until(lambda: [done.outcome for done in summaries(on)] == ["given_up"], within=25)
+        assert 1 == one.metric("liqwatch_incident_summaries_total", destination="desk", outcome="given_up")
+        await until(lambda: not one.service._journal.incidents)
+
+
+@pytest.mark.parametrize("kind", ["slack-bot", "discord-bot"])
+async def test_where_messages_cannot_be_answered_a_step_is_told_alone(kind: str) -> None:
+    async with ChatServer(lonely=True) as chat, stage(chat, kind) as on:
+        await on.start()
+        await fire(on, chat)
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        assert answered(chat.accepted[1].body) is None
+        await until(lambda: on.outcomes("desk")[-1] == ("stepped_up", "accepted", False))
+        assert [] == on.emitted  # no dead letter
+
+
+@pytest.mark.parametrize("kind", ["slack-bot", "discord-bot"])
+async def test_an_unknown_answer_is_settled_though_it_stands_in_a_thread(kind: str) -> None:
+    async with ChatServer() as chat, stage(chat, kind) as on:
+        await on.start()
+        await fire(on, chat)
+        chat.fail([Fault("reset")])
+        await on.total(1_800_000_000)
+        await until(lambda: on.outcomes("desk")[-1] == ("stepped_up", "accepted", False))
+        assert 2 == len(chat.accepted)
+
+
+def test_a_message_that_says_so_already_is_as_good_as_edited() -> None:
+    said = b'{"ok":false,"error_code":400,"description":"Bad Request: message is not modified: specified new ..."}'
+    assert Accepted() == TelegramNotifier(SecretStr("1:hush"), "42").edited(Response(400, {}, said))
+
+
+def test_a_message_that_is_gone_cannot_be_edited() -> None:
+    gone = Response(200, {}, b'{"ok":false,"error":"message_not_found"}')
+    assert Refused("message_not_found") == SlackBot(SecretStr("hush"), "C1").edited(gone)
+
+
+async def test_edits_leave_half_of_the_rate_to_messages() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        await climb(on, one, 1_400_000_000)
+        await until(lambda: len(chat.edits) == 1)
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: len(chat.edits) == 2)
+        first, second = chat.edit_tries
+        assert second - first >= 1.9  # one a second is what the chat takes

@@ -3,11 +3,16 @@
 What surely did not arrive is tried again for ever; a refusal is a dead letter, told through another target; an
 unknown outcome is looked up where the chat can be asked, sent again under the same key where the chat keeps
 second copies out, and else sent again as a marked repeat, or held, as the target's `on_unknown` says.
+
+The first message about an incident is kept current where the chat can edit (`editing.py`); every later one is told
+anew and answers it, in its thread where there are threads. The end is told too, and the first message then says how
+the incident went. A picture may follow what fired or stepped up (`illustrating.py`). Neither ever holds up a message.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 import structlog
@@ -17,6 +22,9 @@ from ..events import Attempt, Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from ..supervise import Backoff
+from .editing import Editing
+from .firstmessage import first_message, owes_summary
+from .illustrating import Illustrating, PictureSource
 from .incidents import Delivery, attempts, step_at, with_attempt, with_outcome
 from .journal import Fenced, Journal, Unwritable
 from .notices import notice, trial_notice
@@ -31,7 +39,9 @@ from .notifiers.base import (
     Refused,
     Response,
     Searches,
+    TakesPictures,
     Unknown,
+    word,
 )
 from .pace import Bucket
 from .sending import Sender
@@ -56,6 +66,7 @@ class Courier:
         clock: Clock,
         metrics: AlerterMetrics,
         on_done: Callable[[Delivery], None],
+        pictures: PictureSource | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -69,14 +80,26 @@ class Courier:
         self._taken: set[Delivery] = set()  # queued or in hand
         self._bucket = Bucket(notifier.rate)
         self._stopping = asyncio.Event()
-        self._edits: dict[str, tuple[Notice, str]] = {}  # incident -> its newest text, and the message that has it
-        self._has_edits = asyncio.Event()
+        self._editing: Editing | None = None
+        if isinstance(notifier, Edits):
+            self._editing = Editing(name, settings, notifier, journal, sender, clock, metrics, self._bucket)
+        self._illustrating: Illustrating | None = None
+        if settings.picture and pictures is not None and isinstance(notifier, TakesPictures):
+            self._illustrating = Illustrating(name, settings, notifier, pictures, sender, metrics, self._bucket)
 
-    def offer_edit(self, incident_id: str, made: Notice, message_id: str) -> None:
-        """A message may be written anew when there is nothing else to do. Nothing depends on it."""
-        if isinstance(self._notifier, Edits):
-            self._edits[incident_id] = (made, message_id)
-            self._has_edits.set()
+    def refresh(self, incident: Incident, now: Step) -> None:
+        """The first message about an open incident may say how things stand by now."""
+        if self._editing is not None:
+            self._editing.offer(incident, now)
+
+    def owes_summary(self, incident: Incident) -> bool:
+        """The incident is over, and its first message, which can be edited, does not say so yet."""
+        return self._editing is not None and owes_summary(incident, self.name)
+
+    def offer_summary(self, incident: Incident) -> None:
+        """The first message has to say how the incident went."""
+        if self._editing is not None:
+            self._editing.offer_summary(incident)
 
     def held(self, tried: Sequence[Attempt]) -> bool:
         """True where `on_unknown` forbids to send again, and nothing else can settle an unknown outcome."""
@@ -104,11 +127,22 @@ class Courier:
 
     async def run(self) -> None:
         """Delivers until `stop`."""
+        drawing: asyncio.Task[None] | None = None
+        if self._illustrating is not None:
+            drawing = asyncio.create_task(self._illustrating.run(), name=f"target {self.name}, pictures")
+        try:
+            await self._run()
+        finally:
+            if drawing is not None:
+                drawing.cancel()
+
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             delivery = await self._next()
             if delivery is None:
                 return
-            self._drop_edit(delivery.incident_id)  # made of what was known before this
+            if self._editing is not None:
+                self._editing.drop(delivery.incident_id)
             try:
                 await self._deliver(delivery)
             except Fenced:
@@ -123,54 +157,28 @@ class Courier:
             self._on_done(delivery)
 
     async def _next(self) -> Delivery | None:
-        getting = asyncio.ensure_future(self._queue.get())
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        editing: asyncio.Task[None] | None = None
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        waiting: list[asyncio.Task[Any]] = [
+            asyncio.create_task(work, name=f"target {self.name}, {what}")
+            for work, what in ((self._queue.get(), "queue"), (self._stopping.wait(), "end"))
+        ]
+        getting = waiting[0]
+        if self._editing is not None:
+            waiting.append(asyncio.create_task(self._editing.run(), name=f"target {self.name}, edits"))
         try:
-            while not getting.done() and not stopping.done():
-                editing = asyncio.create_task(self._edit())
-                await asyncio.wait((getting, stopping, editing), return_when=asyncio.FIRST_COMPLETED)
-                editing.cancel()  # a message goes before an edit that is under way
-                await asyncio.wait((editing,))
-                if not editing.cancelled() and (error := editing.exception()) is not None:
-                    log_.error("an edit failed", target=self.name, exc_info=error)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else None
         finally:
-            getting.cancel()
-            stopping.cancel()
-            if editing is not None:
-                editing.cancel()
-
-    def _drop_edit(self, incident_id: str) -> None:
-        self._edits.pop(incident_id, None)
-        if not self._edits:
-            self._has_edits.clear()
-
-    async def _edit(self) -> None:
-        """Waits for an edit and makes it, if the chat was left alone lately: the rate is for messages."""
-        await self._has_edits.wait()
-        incident_id = next(iter(self._edits))
-        made, message_id = self._edits[incident_id]
-        self._drop_edit(incident_id)
-        now = asyncio.get_running_loop().time()
-        if not isinstance(self._notifier, Edits) or not self._bucket.is_full(now):
-            return
-        incident = self._journal.incidents.get(incident_id)
-        if incident is None or incident.closed_ms is not None:
-            return  # over, or another's to tell: "still open" would stay there for ever
-        self._bucket.use(now)
-        answer = await self._sender.send(
-            self._notifier.edit(made, message_id),
-            timeout=self.settings.timeout.total_seconds(),
-            allow_private=self.settings.allow_private,
-        )
-        outcome = self._notifier.judge(answer) if isinstance(answer, Response) else answer
-        self._metrics.edits.labels(self.name, _OUTCOMES[type(outcome)]).inc()
+            for task in waiting:
+                task.cancel()  # a message goes before an edit that is under way
+            await asyncio.wait(waiting)
 
     async def _deliver(self, delivery: Delivery) -> None:
         backoff = Backoff(first=0.25, cap=60.0)
         searches = 0
         absent: int | None = None  # number of the attempt that surely did not arrive: looked up, not there
+        as_reply = True
         while True:
             await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
             incident = self._journal.incidents.get(delivery.incident_id)
@@ -189,7 +197,7 @@ class Courier:
                     pass
                 elif self._can_search and (searches < _SEARCHES or self.settings.on_unknown == "hold"):
                     searches += 1
-                    found = await self._search(incident, step, delivery, last)
+                    found = await self._search(incident, step, delivery, last, as_reply)
                     if isinstance(found, Unknown):
                         await self._pause(backoff.next(_seconds(found.after)))
                         continue
@@ -200,13 +208,22 @@ class Courier:
                     continue  # the incident may have moved on during the search: read it again
                 elif not self._key_holds(tried):
                     repeat_of = next(one for one in tried if one.outcome == "unknown")
-            outcome = await self._try(incident, step, delivery, last, repeat_of)
+            outcome = await self._try(incident, step, delivery, last, repeat_of, as_reply)
             if isinstance(outcome, Accepted | Refused):
                 return
+            if isinstance(outcome, NotSent) and not outcome.as_reply:
+                as_reply = False  # alone, at once
+                continue
             await self._pause(backoff.next(_seconds(outcome.after)))
 
     async def _try(
-        self, incident: Incident, step: Step, delivery: Delivery, last: Attempt | None, repeat_of: Attempt | None
+        self,
+        incident: Incident,
+        step: Step,
+        delivery: Delivery,
+        last: Attempt | None,
+        repeat_of: Attempt | None,
+        as_reply: bool,
     ) -> Outcome:
         now_ms = self._clock.now_ms()
         attempt = Attempt(
@@ -219,17 +236,35 @@ class Courier:
         )
         self._bucket.use(asyncio.get_running_loop().time())
         await self._journal.confirm(with_attempt(incident, delivery.step_ms, attempt))
-        made = notice(incident, step, delivery.about, now_ms, repeat_of.at_ms if repeat_of else None)
+        made = self._notice(incident, step, delivery, now_ms, repeat_of.at_ms if repeat_of else None, as_reply)
         outcome = await send(self._notifier, made, self.settings, self._sender)
+        if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
+            outcome = Refused(outcome.reason)
         if repeat_of is not None and not isinstance(outcome, NotSent):
             self._metrics.repeats.labels(self.name).inc()
         self._record(delivery, step, attempt, outcome)
         return outcome
 
-    async def _search(self, incident: Incident, step: Step, delivery: Delivery, last: Attempt) -> Outcome:
+    def _notice(
+        self,
+        incident: Incident,
+        step: Step,
+        delivery: Delivery,
+        at_ms: int,
+        repeat_of_ms: int | None,
+        as_reply: bool,
+    ) -> Notice:
+        """What is told: an answer to the first message about the incident, where this one is not the first."""
+        first = first_message(incident, self.name) if as_reply and delivery.about is None else None
+        reply_to = first.message_id if first is not None and first.step_ms < step.at_ms else None
+        return notice(incident, step, delivery.about, at_ms, repeat_of_ms, reply_to)
+
+    async def _search(
+        self, incident: Incident, step: Step, delivery: Delivery, last: Attempt, as_reply: bool
+    ) -> Outcome:
         searches = self._notifier
         assert isinstance(searches, Searches)  # noqa: S101 - asked before
-        made = notice(incident, step, delivery.about, last.at_ms, None)
+        made = self._notice(incident, step, delivery, last.at_ms, None, as_reply)
         answer = await self._sender.send(
             searches.search(made),
             timeout=self.settings.timeout.total_seconds(),
@@ -252,15 +287,14 @@ class Courier:
         return age_ms < holds / timedelta(milliseconds=1)
 
     def _record(self, delivery: Delivery, step: Step, attempt: Attempt, outcome: Outcome) -> None:
-        word, detail = _OUTCOMES[type(outcome)], getattr(outcome, "reason", None)
         done = attempt.model_copy(
             update={
-                "outcome": word,
-                "detail": detail,
+                "outcome": word(outcome),
+                "detail": getattr(outcome, "reason", None),
                 "message_id": outcome.message_id if isinstance(outcome, Accepted) else None,
             }
         )
-        self._metrics.notifications.labels(self.name, word).inc()
+        self._metrics.notifications.labels(self.name, word(outcome)).inc()
         where = {"target": self.name, "incident": delivery.incident_id, "attempt": attempt.number}
         if isinstance(outcome, Accepted):
             late = (self._clock.now_ms() - step.at_ms) / 1000 / self._clock.speed
@@ -269,11 +303,26 @@ class Courier:
         elif isinstance(outcome, Refused):
             log_.error("a target refused a message", **where, reason=outcome.reason)
         elif attempt.number == 1 or isinstance(outcome, Unknown):
-            log_.warning("not told yet", **where, outcome=word, reason=outcome.reason)
+            log_.warning("not told yet", **where, outcome=word(outcome), reason=outcome.reason)
         incident = self._journal.incidents.get(delivery.incident_id)
         if incident is None:
             raise Fenced
-        self._journal.put(with_outcome(incident, delivery.step_ms, done))
+        now = with_outcome(incident, delivery.step_ms, done)
+        self._journal.put(now)
+        if isinstance(outcome, Accepted) and delivery.about is None:
+            self._follow_up(now, delivery.step_ms, done)
+
+    def _follow_up(self, incident: Incident, step_ms: int, done: Attempt) -> None:
+        """The step was told: the first message may say so too, and a picture may follow."""
+        step, first = step_at(incident, step_ms), first_message(incident, self.name)
+        if step is None or first is None or done.message_id is None:
+            return
+        if incident.closed_ms is None and self._editing is not None:
+            self._editing.offer(incident, step)
+        # What was tried before this process began may have brought its picture.
+        is_ours = all(one.generation == self._journal.generation for one in attempts(step, self.name, None))
+        if self._illustrating is not None and step.kind in ("fired", "stepped_up") and is_ours and not done.repeat:
+            self._illustrating.offer(incident, step, done.message_id, first.message_id)
 
     async def _pause(self, seconds: float) -> None:
         """Waits, but not into the end of the service."""
@@ -283,9 +332,6 @@ class Courier:
                     await self._stopping.wait()
             except TimeoutError:
                 return
-
-
-_OUTCOMES = {Accepted: "accepted", NotSent: "not_sent", Refused: "refused", Unknown: "unknown"}
 
 
 async def send(notifier: Notifier, made: Notice, settings: TargetSettings, sender: Sender) -> Outcome:

@@ -1,11 +1,27 @@
-"""What a target is told: a step of an incident as a notice, or a report that another target refused it. Pure."""
+"""What a target is told of an incident: a step, that another target refused one, or at the end its summary. Pure."""
 
+from dataclasses import replace
+from decimal import Decimal
+
+from ..amounts import money
 from ..events import Incident, Step
+from ..wire import micros
+from .firstmessage import FirstMessage
 from .incidents import attempts
 from .notifiers.base import Notice
+from .text import duration, exact, moment, name
+
+_SHOWN_STEPS = 12
 
 
-def notice(incident: Incident, step: Step, about: str | None, now_ms: int, repeat_of_ms: int | None) -> Notice:
+def notice(
+    incident: Incident,
+    step: Step,
+    about: str | None,
+    now_ms: int,
+    repeat_of_ms: int | None,
+    reply_to: str | None = None,
+) -> Notice:
     """The same id for every attempt; `about` makes it the report that another target refused the step."""
     headline, text, suffix = step.headline, step.text, ""
     if about is not None:
@@ -34,7 +50,57 @@ def notice(incident: Incident, step: Step, about: str | None, now_ms: int, repea
         },
         is_report=about is not None,
         repeat_of_ms=repeat_of_ms,
+        reply_to=reply_to,
     )
+
+
+def written_anew(incident: Incident, step: Step, first: FirstMessage, now_ms: int) -> Notice:
+    """`step` as the new text of the first message, which keeps its own id."""
+    return replace(notice(incident, step, None, now_ms, None), notice_id=f"{incident.incident_id}:{first.step_ms}")
+
+
+def summary(incident: Incident, first: FirstMessage, now_ms: int) -> Notice:
+    """The last text of the first message: what the end said, and the course of the incident before it."""
+    end = incident.steps[-1]
+    text = "\n".join((*_course(incident, end), end.text))
+    return replace(written_anew(incident, end, first, now_ms), text=text)
+
+
+def _course(incident: Incident, end: Step) -> list[str]:
+    closed_ms = incident.closed_ms or end.at_ms
+    lasted = duration(closed_ms - incident.opened_ms)
+    lines = [f"Opened {moment(incident.opened_ms)}, over {moment(closed_ms)}: {lasted}."]
+    up = [step for step in incident.steps if step.kind in ("fired", "stepped_up")]
+    told = ", ".join(_step(incident, step) for step in up[:_SHOWN_STEPS])
+    more = f" and {len(up) - _SHOWN_STEPS} more" if len(up) > _SHOWN_STEPS else ""
+    lines.append(f"{'Step' if len(up) == 1 else 'Steps'}: {told}{more}.")
+    if incident.rule_kind not in ("cascade", "feed"):  # their stories have figures of their own
+        peak = f"{money(micros(incident.peak_usd))} at {moment(incident.peak_at_ms)}"
+        if peak not in end.text:
+            lines.append(f"Peak: {peak}.")
+    record = incident.largest
+    if record is not None and incident.rule_kind != "feed":
+        largest = f"{money(micros(record.notional_usd))} at {moment(record.event_time_ms)}"
+        if largest not in end.text:
+            where = f"{name(record.venue)} {name(record.symbol)} {record.side}"
+            lines.append(f"Largest {record.unit} of the incident: {where}, {largest}.")
+    return lines
+
+
+def _step(incident: Incident, step: Step) -> str:
+    at, threshold = moment(step.at_ms), Decimal(step.threshold)
+    number = format(threshold.normalize(), "f")
+    match incident.rule_kind:
+        case "level" | "order":
+            return f"{exact(threshold)} at {at}"
+        case "surge":
+            return f"{number} times at {at}"
+        case "record":
+            return f"{number} {'day' if number == '1' else 'days'} at {at}"
+        case "cascade":
+            return f"stage {number} at {at}"
+        case "feed":
+            return at
 
 
 def trial_notice(target: str, now_ms: int) -> Notice:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -12,9 +12,10 @@ from ..events import Attempt, Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from .delivery import Courier
+from .firstmessage import SUMMARY_WITHIN_MS
+from .illustrating import PictureSource
 from .incidents import Delivery, attempts, step_at, undelivered, with_attempt
 from .journal import Journal
-from .notices import notice
 from .notifiers.base import NotifierKind
 from .sending import Sender
 
@@ -39,7 +40,9 @@ class Outbox:
         sender: Sender,
         clock: Clock,
         metrics: AlerterMetrics,
+        pictures: PictureSource | None = None,
     ) -> None:
+        self._pictures = pictures
         self._kinds = kinds
         self._sender = sender
         self._clock = clock
@@ -96,6 +99,10 @@ class Outbox:
                 self._overflowed |= not post.courier.offer(delivery)
             elif all(task.done() for task in self._ending):
                 self._bury(delivery)
+        if incident.closed_ms is not None and incident.steps[-1].at_ms <= self._durable.get(incident_id, -1):
+            for post in self._posts.values():
+                if post.courier.owes_summary(incident):
+                    post.courier.offer_summary(incident)
 
     def offer_all(self) -> None:
         """Queues whatever is still to be delivered of all incidents, as far as there is room."""
@@ -107,16 +114,20 @@ class Outbox:
         """What is still to be delivered of an incident."""
         return undelivered(incident, self._held, self._fallback)
 
+    def owes_summary(self, incident: Incident) -> bool:
+        """The incident is over, and a first message about it is still to be made its summary."""
+        if incident.closed_ms is None:
+            return False
+        age_ms = (self._clock.now_ms() - incident.closed_ms) / self._clock.speed
+        # Twice as long as it is tried: that it was given up is to be on record.
+        return age_ms < 2 * SUMMARY_WITHIN_MS and any(
+            post.courier.owes_summary(incident) for post in self._posts.values()
+        )
+
     def refresh(self, incident: Incident, now: Step) -> None:
-        """The latest message about an open incident may say how things stand by now, where the chat can edit."""
-        for name, post in self._posts.items():
-            told = next(((step, one) for step in reversed(incident.steps) if (one := _accepted(step, name))), None)
-            if told is not None:
-                step, attempt = told
-                made = replace(
-                    notice(incident, now, None, now.at_ms, None), notice_id=f"{incident.incident_id}:{step.at_ms}"
-                )
-                post.courier.offer_edit(incident.incident_id, made, attempt.message_id or "")
+        """The first message about an open incident may say how things stand by now, where the chat can edit."""
+        for post in self._posts.values():
+            post.courier.refresh(incident, now)
 
     def forget(self, incident_id: str | None = None) -> None:
         """Lets go of what was kept about an incident that is over; of all, when they are not ours any more."""
@@ -161,7 +172,11 @@ class Outbox:
         except (KeyError, ValueError) as error:
             log_.error("a target cannot be used", target=name, reason=str(error))
             return
-        courier = Courier(name, target, notifier, self._journal, self._sender, self._clock, self._metrics, self._done)
+        if target.picture and self._pictures is None:
+            log_.warning("no pictures can be drawn here: install liqwatch[charts]", target=name)
+        courier = Courier(
+            name, target, notifier, self._journal, self._sender, self._clock, self._metrics, self._done, self._pictures
+        )
         # A successor waits for its predecessor, which may have this target's message in hand.
         waits = tuple(self._ending) if before is not None else ()
         self._posts[name] = _Post(courier, asyncio.create_task(_after(waits, courier.run), name=f"target {name}"))
@@ -203,12 +218,6 @@ class Outbox:
         log_.error("a message has nowhere to go", target=delivery.target, incident=delivery.incident_id, reason=reason)
         self._metrics.notifications.labels(delivery.target, "refused").inc()
         self._journal.put(with_attempt(incident, delivery.step_ms, dead))
-
-
-def _accepted(step: Step, target: str) -> Attempt | None:
-    """The attempt that brought the step, with the id of its message."""
-    tried = attempts(step, target, None)
-    return tried[-1] if tried and tried[-1].outcome == "accepted" and tried[-1].message_id else None
 
 
 async def _after(waits: "Sequence[asyncio.Task[None]]", work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -17,9 +17,9 @@ class Bucket:
         every = self.rate.every.total_seconds()
         return max(0.0, self._full_at - now - every * (self.rate.burst - 1))
 
-    def is_full(self, now: float) -> bool:
-        """Nothing was used lately."""
-        return self._full_at <= now
+    def idle_wait(self, now: float) -> float:
+        """Seconds until nothing was used for a while: what is not a message takes half the rate at most."""
+        return max(0.0, self._full_at + self.rate.every.total_seconds() - now)
 
     def use(self, now: float) -> None:
         """Takes a token."""

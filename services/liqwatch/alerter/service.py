@@ -18,6 +18,7 @@ from ..relative import NEEDED_DAYS
 from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, SILENCES, TOTALS, Topic
 from .figures import Figures
+from .illustrating import PictureSource
 from .incidents import close_unannounced, memory, tell, with_peak, with_unknowns
 from .journal import Journal
 from .judging import Judging, why_orphaned
@@ -47,7 +48,8 @@ class AlerterService:
     """Judges on every change of a total and each second; acts only while it holds the alerts topic.
 
     `notifiers`: the kinds of targets, by default all there are. `emit` prints for console targets. `venues`: the
-    venues that should be watched, name -> title; empty: those that coverage speaks of.
+    venues that should be watched, name -> title; empty: those that coverage speaks of. `pictures`: who draws those
+    that follow a message, where anybody can.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class AlerterService:
         *,
         emit: Callable[[str], None] = _to_stderr,
         venues: Mapping[str, str] | None = None,
+        pictures: PictureSource | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
@@ -74,7 +77,7 @@ class AlerterService:
         self._away = Away(log_)
         self._past = PastReader(self._follow, clock, settings.rules, settings.coins.majors, self._on_past)
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
-        self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics)
+        self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics, pictures)
         self._silences = SilenceBook()
         self._muting = Muting(self._silences, settings.routes, lambda: self._open, lambda: self._journal.incidents)
         self._silence_reading = self._follow(
@@ -270,6 +273,7 @@ class AlerterService:
         if muted is not None:
             self._metrics.held_back.labels(muted.cause).inc()
         elif not targets and verdict.kind != "cleared":
+            self._metrics.untold.inc()
             log_.warning("no target is switched on for this rule", rule=rule.name)
         about = {"incident": told.incident_id, "usd": step.usd, "targets": len(targets)}
         log_.info(step.headline, kind=step.kind, **about, **({"held_back": held_back} if held_back else {}))
@@ -400,10 +404,14 @@ class AlerterService:
         self._judging.touch_timed(self._figures.known_venues())
 
     def _is_live(self, incident: Incident) -> bool:
-        return incident.closed_ms is None or any(True for _ in self._outbox.undelivered(incident))
+        return (
+            incident.closed_ms is None
+            or any(True for _ in self._outbox.undelivered(incident))
+            or self._outbox.owes_summary(incident)
+        )
 
     def _let_go(self) -> None:
-        """Forgets incidents that are over and told everywhere."""
+        """Forgets incidents that are over, told everywhere, and summed up where that can be."""
         if self._journal.is_written:
             over = [one.incident_id for one in self._journal.incidents.values() if not self._is_live(one)]
             for incident_id in over:

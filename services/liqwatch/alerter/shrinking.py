@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..events import Attempt, Incident, Step
+from .firstmessage import first_message
 
 _SHORT = 600  # characters of a text that is not the newest
 
@@ -11,7 +12,8 @@ def shrunk(incident: Incident) -> Iterator[Incident]:
     """Ever shorter records of the incident, each still saying what was told to whom and what is not told yet.
 
     First the old attempts and the reminders that are over go; then the evidence and the words of all but the first
-    and the newest step; last every step that is neither these, nor undelivered, nor the highest told.
+    and the newest step; last every step that is neither these, nor undelivered, nor the highest told. What has the id
+    of a target's first message stays: it is still to be written anew.
     """
     few = incident.model_copy(update={"steps": tuple(_few_attempts(step) for step in _without_reminders(incident))})
     yield few
@@ -20,14 +22,22 @@ def shrunk(incident: Incident) -> Iterator[Incident]:
     yield bare
     told = [step for step in bare.steps if step.kind in ("fired", "stepped_up")]
     kept = {bare.steps[0].at_ms, bare.steps[-1].at_ms, *(step.at_ms for step in told[-1:])}
-    kept |= {step.at_ms for step in bare.steps if not _is_over(step)}
+    kept |= {step.at_ms for step in bare.steps if not _is_over(step)} | _first_told(bare)
     yield bare.model_copy(update={"steps": tuple(_bare(step) for step in bare.steps if step.at_ms in kept)})
 
 
 def _without_reminders(incident: Incident) -> Iterator[Step]:
+    first = _first_told(incident)
     for step in incident.steps:
-        if step.kind != "reminded" or step is incident.steps[-1] or not _is_over(step):
+        if step.kind != "reminded" or step is incident.steps[-1] or not _is_over(step) or step.at_ms in first:
             yield step
+
+
+def _first_told(incident: Incident) -> set[int]:
+    """Times of the steps that were the first message to some target."""
+    targets = {target for step in incident.steps for target in step.targets}
+    found = (first_message(incident, target) for target in targets)
+    return {first.step_ms for first in found if first is not None}
 
 
 def _is_over(step: Step) -> bool:
@@ -52,4 +62,4 @@ def _few_attempts(step: Step) -> Step:
 
 def _bare(step: Step) -> Step:
     text = step.text if len(step.text) <= _SHORT else step.text[: _SHORT - 1] + "…"
-    return step.model_copy(update={"evidence": (), "text": text})
+    return step.model_copy(update={"evidence": (), "text": text, "forms": {}})

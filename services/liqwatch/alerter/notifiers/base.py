@@ -1,10 +1,11 @@
 """What a notifier is: it writes a request for a notice and reads the answer. No I/O, no clock, no log."""
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
 from pydantic import SecretStr
@@ -36,6 +37,7 @@ class Notice:
     facts: Mapping[str, Any] = field(default_factory=dict)  # for machines: rule, scope, usd, …
     is_report: bool = False  # that another target refused the step: no part of the incident's own course
     repeat_of_ms: int | None = None  # when an attempt without a clear answer was made, if this one repeats it
+    reply_to: str | None = None  # id of the first message about the incident, where this one can answer it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """The chat surely does not have it: try again, not before `after`."""
+    """The chat surely does not have it: try again, not before `after`; `as_reply`: False where it takes no answer to
+    the message that it was to answer, and may take it alone."""
 
     reason: str
     after: timedelta | None = None
+    as_reply: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,19 @@ class Unknown:
 
 
 Outcome = Accepted | NotSent | Refused | Unknown
+
+
+def word(outcome: Outcome) -> Literal["accepted", "not_sent", "refused", "unknown"]:
+    """The outcome as it stands in records and metrics."""
+    match outcome:
+        case Accepted():
+            return "accepted"
+        case NotSent():
+            return "not_sent"
+        case Refused():
+            return "refused"
+        case Unknown():
+            return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +155,35 @@ class Searches(Protocol):
 
 @runtime_checkable
 class Edits(Protocol):
-    """A notifier that can write a message anew, which tells nobody. The answer is judged as that to a message."""
+    """A notifier that can write a message anew, which tells nobody."""
 
     def edit(self, notice: Notice, message_id: str) -> HttpRequest: ...
+
+    def edited(self, response: Response) -> Outcome:
+        """What the answer means. Accepted too where the message says so already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What follows a message that the chat has taken."""
+
+    png: bytes = field(repr=False)
+    title: str
+    message_id: str  # of that message
+    first_id: str  # of the first message about the incident: the same, or the one that it answers
+
+
+Upload = Generator[HttpRequest, Response, Outcome]
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A notifier that can let a picture follow a message."""
+
+    def picture(self, picture: Picture) -> Upload:
+        """The requests that it takes, one after the other: each is answered by `send`. Returns what came of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +230,31 @@ def read_json(response: Response) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a form; one with a file name is a file."""
+
+    name: str
+    content: bytes
+    content_type: str | None = None
+    filename: str | None = None
+
+
+def form(parts: Sequence[Part]) -> tuple[bytes, str]:
+    """The parts as multipart/form-data: the body, and its content type."""
+    boundary = "liqwatch-" + hashlib.sha256(b"\0".join(part.content for part in parts)).hexdigest()[:32]
+    body = bytearray()
+    for part in parts:
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{part.name}"'.encode()
+        if part.filename is not None:
+            body += f'; filename="{part.filename}"'.encode()
+        if part.content_type is not None:
+            body += f"\r\nContent-Type: {part.content_type}".encode()
+        body += b"\r\n\r\n" + part.content + b"\r\n"
+    body += f"--{boundary}--\r\n".encode()
+    return bytes(body), f"multipart/form-data; boundary={boundary}"
 
 
 def one_line(text: object) -> str:

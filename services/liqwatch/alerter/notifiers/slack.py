@@ -19,10 +19,12 @@ from .base import (
     NotifierKind,
     NotSent,
     Outcome,
+    Picture,
     Rate,
     Refused,
     Response,
     Unknown,
+    Upload,
     by_status,
     escaped_headline,
     escaped_message,
@@ -37,11 +39,21 @@ HEADER_LIMIT = 150
 SECTION_LIMIT = 3000
 TEXT_LIMIT = 3000
 EVENT_TYPE = "liqwatch_alert"
+FILE_NAME = "last-24-hours.png"
 _WORD = re.compile(r"[a-z_]{1,40}")
 _RATE = Rate(burst=4, every=timedelta(seconds=1))  # "1 per second per channel, short bursts"
 _LIMITED = ("ratelimited", "rate_limited")
 # "may have partly succeeded before the error": https://docs.slack.dev/reference/methods/chat.postMessage
 _UNCLEAR = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
+# The thread is gone, locked or not allowed there: the message may go into the channel alone.
+_NO_THREAD = (
+    "cannot_reply_to_message",
+    "invalid_thread_ts",
+    "message_not_found",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_thread_locked",
+    "thread_not_found",
+)
 
 
 def escape(text: str) -> str:
@@ -86,7 +98,11 @@ class SlackWebhook(Notifier):
 
 @dataclass(frozen=True, slots=True)
 class SlackBot(Notifier):
-    """chat.postMessage; the notice's id travels in the metadata and can be looked for in the channel."""
+    """chat.postMessage; the notice's id travels in the metadata and can be looked for in the channel.
+
+    What follows the first message about an incident stands in its thread and in the channel: a thread alone would
+    tell only those who follow it. The picture stands in the thread alone.
+    """
 
     token: SecretStr
     channel: str
@@ -98,11 +114,9 @@ class SlackBot(Notifier):
     def render(self, notice: Notice) -> HttpRequest:
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice_id": notice.notice_id}}
         body = message(notice) | {"channel": self.channel, "parse": "none", "link_names": False, "metadata": metadata}
-        return HttpRequest(
-            SecretStr(f"{self.origin}/api/chat.postMessage"),
-            orjson.dumps(body),
-            self._headers("application/json; charset=utf-8"),
-        )
+        if notice.reply_to is not None:
+            body |= {"thread_ts": notice.reply_to, "reply_broadcast": True}
+        return self._call("chat.postMessage", body)
 
     @override
     def judge(self, response: Response) -> Outcome:
@@ -121,25 +135,54 @@ class SlackBot(Notifier):
         """chat.update; the metadata stays, so that the message is still found."""
         metadata = {"event_type": EVENT_TYPE, "event_payload": {"notice_id": notice.notice_id}}
         body = message(notice) | {"channel": self.channel, "ts": message_id, "parse": "none", "metadata": metadata}
-        return HttpRequest(
-            SecretStr(f"{self.origin}/api/chat.update"),
-            orjson.dumps(body),
-            self._headers("application/json; charset=utf-8"),
+        return self._call("chat.update", body)
+
+    def edited(self, response: Response) -> Outcome:
+        """As to a message."""
+        outcome = self.judge(response)
+        return Refused(outcome.reason) if isinstance(outcome, NotSent) and not outcome.as_reply else outcome
+
+    def picture(self, picture: Picture) -> Upload:
+        """files.getUploadURLExternal, the bytes to where it says, files.completeUploadExternal into the thread.
+
+        Nothing is to be seen before the last: what fails until then was not sent.
+        """
+        length = str(len(picture.png))
+        answer = yield self._form("files.getUploadURLExternal", {"filename": FILE_NAME, "length": length,
+                                                                 "alt_txt": picture.title})  # fmt: skip
+        outcome = self.judge(answer)
+        if not isinstance(outcome, Accepted):
+            return outcome
+        place = read_json(answer)
+        url, file_id = place.get("upload_url"), place.get("file_id")
+        if not isinstance(url, str) or not isinstance(file_id, str):
+            return Unknown("an answer that is not Slack's")
+        answer = yield HttpRequest(SecretStr(url), picture.png, {"Content-Type": "application/octet-stream"})
+        outcome = by_status(answer)
+        if not isinstance(outcome, Accepted):
+            return outcome
+        answer = yield self._call(
+            "files.completeUploadExternal",
+            {
+                "files": [{"id": file_id, "title": picture.title}],
+                "channel_id": self.channel,
+                "thread_ts": picture.first_id,
+            },
         )
+        outcome = self.judge(answer)
+        return Accepted() if isinstance(outcome, Accepted) else outcome
 
     def search(self, notice: Notice) -> HttpRequest:
-        """Asks for the channel's latest messages since the notice was decided."""
+        """Asks for the latest messages of the channel, or of the thread, since the notice was decided."""
         query = {
             "channel": self.channel,
             "oldest": f"{(notice.at_ms - 60_000) / 1000:.6f}",
             "limit": "200",
             "include_all_metadata": "true",
         }
-        return HttpRequest(
-            SecretStr(f"{self.origin}/api/conversations.history"),
-            urlencode(query).encode(),
-            self._headers("application/x-www-form-urlencoded"),
-        )
+        if notice.reply_to is None:
+            return self._form("conversations.history", query)
+        return self._form("conversations.replies", query | {"ts": notice.reply_to})
 
     def found(self, notice: Notice, response: Response) -> Outcome:
         """NotSent only where the whole stretch of the channel was seen without it."""
@@ -154,8 +197,15 @@ class SlackBot(Notifier):
             return Unknown("more messages than could be looked through")
         return NotSent("not found in the channel")
 
-    def _headers(self, content: str) -> dict[str, str]:
-        return {"Content-Type": content, "Authorization": f"Bearer {self.token.get_secret_value()}"}
+    def _call(self, method: str, body: dict[str, Any]) -> HttpRequest:
+        return self._request(method, orjson.dumps(body), "application/json; charset=utf-8")
+
+    def _form(self, method: str, fields: dict[str, str]) -> HttpRequest:
+        return self._request(method, urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+    def _request(self, method: str, body: bytes, content: str) -> HttpRequest:
+        headers = {"Content-Type": content, "Authorization": f"Bearer {self.token.get_secret_value()}"}
+        return HttpRequest(SecretStr(f"{self.origin}/api/{method}"), body, headers)
 
 
 def _failed(error: str, response: Response) -> Outcome:
@@ -163,6 +213,8 @@ def _failed(error: str, response: Response) -> Outcome:
         return NotSent(error, retry_after(response))
     if error in _UNCLEAR:
         return Unknown(error)
+    if error in _NO_THREAD:
+        return NotSent(error, as_reply=False)
     return Refused(error)
 
 

@@ -1,0 +1,172 @@
+"""The messages of one target that are written anew: kept current while an incident lasts, a summary at its end.
+
+An edit tells nobody anything, so a message never waits for one: edits are made while there is nothing to send, at
+half the rate of the chat at most, and are given up in the middle when a message comes. The current text is not owed:
+a newer one takes its place. The summary is: it is tried again, after a restart too, until the chat has taken or
+refused it, or `SUMMARY_WITHIN_MS` have passed since the incident was over. A second copy of an edit changes nothing.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from ..clock import Clock
+from ..events import Incident, Step, Summary
+from ..metrics import AlerterMetrics
+from ..settings import TargetSettings
+from ..supervise import Backoff
+from .firstmessage import SUMMARY_WITHIN_MS, first_message, owes_summary, with_summary
+from .journal import Fenced, Journal
+from .notices import summary, written_anew
+from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, word
+from .pace import Bucket
+from .sending import Sender
+
+_LONGEST_BACKOFF = 300.0  # seconds
+_AFTER_A_BUG = 60.0
+
+log_ = structlog.get_logger("alerter")
+
+
+class Editing:
+    """What one target's messages should say, and the work of saying it."""
+
+    def __init__(
+        self,
+        target: str,
+        settings: TargetSettings,
+        notifier: Edits,
+        journal: Journal,
+        sender: Sender,
+        clock: Clock,
+        metrics: AlerterMetrics,
+        bucket: Bucket,
+    ) -> None:
+        self._target = target
+        self._settings = settings
+        self._notifier = notifier
+        self._journal = journal
+        self._sender = sender
+        self._clock = clock
+        self._metrics = metrics
+        self._bucket = bucket
+        self._texts: dict[str, tuple[Notice, str]] = {}  # incident -> its newest text, and the message that has it
+        self._summaries: dict[str, None] = {}  # incidents that are over, the longest waiting first
+        self._not_before = 0.0  # of the loop's clock: as long as the chat asked us to wait
+        self._backoff = Backoff(first=1.0, cap=_LONGEST_BACKOFF)
+        self._wanted = asyncio.Event()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits to be written."""
+        return not self._texts and not self._summaries
+
+    def offer(self, incident: Incident, step: Step) -> None:
+        """The first message may say `step` instead of what it says. Nothing depends on it."""
+        first = first_message(incident, self._target)
+        if first is not None and first.step_ms != step.at_ms:
+            self._texts[incident.incident_id] = (
+                written_anew(incident, step, first, self._clock.now_ms()),
+                first.message_id,
+            )
+            self._wanted.set()
+
+    def offer_summary(self, incident: Incident) -> None:
+        """The first message has to say how the incident went."""
+        self._texts.pop(incident.incident_id, None)
+        if incident.incident_id not in self._summaries:
+            self._summaries[incident.incident_id] = None
+            self._wanted.set()
+
+    def drop(self, incident_id: str) -> None:
+        """A text was made of what was known before a step."""
+        self._texts.pop(incident_id, None)
+
+    async def run(self) -> None:
+        """Edits until cancelled, which may be at any moment."""
+        while True:
+            await self._wanted.wait()
+            now = asyncio.get_running_loop().time()
+            wait = max(self._not_before - now, self._bucket.idle_wait(now))
+            if wait > 0:
+                await asyncio.sleep(wait)
+                continue
+            try:
+                await self._one()
+            except Exception:
+                log_.exception("an edit failed", target=self._target)
+                self._not_before = asyncio.get_running_loop().time() + _AFTER_A_BUG
+
+    async def _one(self) -> None:
+        if self._summaries:
+            await self._sum_up(next(iter(self._summaries)))
+        elif self._texts:
+            await self._refresh(next(iter(self._texts)))
+        else:
+            self._wanted.clear()
+
+    async def _refresh(self, incident_id: str) -> None:
+        made, message_id = self._texts.pop(incident_id)
+        incident = self._journal.incidents.get(incident_id)
+        if incident is None or incident.closed_ms is not None:
+            return  # over, or another's to tell: "still open" would stay there for ever
+        outcome: Outcome | None = None
+        try:
+            outcome = await self._edit(made, message_id)
+        finally:
+            if outcome is None or isinstance(outcome, NotSent):
+                self._texts.setdefault(incident_id, (made, message_id))
+        self._metrics.edits.labels(self._target, word(outcome)).inc()
+
+    async def _sum_up(self, incident_id: str) -> None:
+        incident = self._journal.incidents.get(incident_id)
+        first = first_message(incident, self._target) if incident is not None else None
+        if incident is None or first is None or not owes_summary(incident, self._target):
+            self._summaries.pop(incident_id)
+            return
+        now_ms = self._clock.now_ms()
+        age_ms = (now_ms - (incident.closed_ms or now_ms)) / self._clock.speed
+        if age_ms > SUMMARY_WITHIN_MS:
+            self._metrics.summaries.labels(self._target, "given_up").inc()
+            self._settle(incident_id, Summary(target=self._target, at_ms=now_ms, outcome="given_up"))
+            return
+        outcome = await self._edit(summary(incident, first, now_ms), first.message_id)
+        self._metrics.summaries.labels(self._target, word(outcome)).inc()
+        now_ms = self._clock.now_ms()
+        if isinstance(outcome, Accepted):
+            self._settle(incident_id, Summary(target=self._target, at_ms=now_ms, outcome="accepted"))
+        elif isinstance(outcome, Refused):
+            done = Summary(target=self._target, at_ms=now_ms, outcome="refused", detail=outcome.reason)
+            self._settle(incident_id, done)
+        else:  # at the end of the row: another's may go through
+            self._summaries.pop(incident_id)
+            self._summaries[incident_id] = None
+
+    def _settle(self, incident_id: str, done: Summary) -> None:
+        self._summaries.pop(incident_id, None)
+        incident = self._journal.incidents.get(incident_id)  # it may have moved on meanwhile
+        if incident is None:
+            return
+        try:
+            self._journal.put(with_summary(incident, done))
+        except Fenced:
+            return  # the new owner makes the edit once more, which changes nothing
+        if done.outcome != "accepted":
+            where = {"target": self._target, "incident": incident_id}
+            log_.warning("a message could not be made a summary", **where, outcome=done.outcome, reason=done.detail)
+
+    async def _edit(self, made: Notice, message_id: str) -> Outcome:
+        self._bucket.use(asyncio.get_running_loop().time())
+        answer = await self._sender.send(
+            self._notifier.edit(made, message_id),
+            timeout=self._settings.timeout.total_seconds(),
+            allow_private=self._settings.allow_private,
+        )
+        outcome = self._notifier.edited(answer) if isinstance(answer, Response) else answer
+        if isinstance(outcome, Accepted | Refused):
+            self._backoff.reset()
+        else:
+            after = outcome.after or timedelta()
+            self._not_before = asyncio.get_running_loop().time() + self._backoff.next(after.total_seconds())
+        return outcome
