@@ -200,7 +200,7 @@ class ChatServer:
                 kept |= {"filename": value.filename, "content_type": value.content_type, "png": value.file.read()}
                 assert key == file
             else:
-                kept[key] = str(value)
+                kept[key] = bytes(value).decode() if isinstance(value, bytes | bytearray) else str(value)
         async with self._changed:
             self.pictures.append(kept)
             self._changed.notify_all()

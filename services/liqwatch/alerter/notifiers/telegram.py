@@ -88,7 +88,7 @@ class TelegramNotifier(Notifier):
                 Part("chat_id", self.chat_id.encode()),
                 Part("caption", title.encode()),
                 Part("disable_notification", b"true"),
-                Part("reply_parameters", orjson.dumps(_reply(picture.message_id)), "application/json"),
+                Part("reply_parameters", orjson.dumps(_reply(picture.message_id))),
                 Part("photo", picture.png, "image/png", FILE_NAME),
             )
         )
