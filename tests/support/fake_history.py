@@ -17,8 +17,9 @@ ORIGIN = "https://venue.example"
 
 
 def urls(instruments: Instruments, since_ms: int, until_ms: int) -> Sequence[str]:
-    """One question a symbol."""
-    return [f"{ORIGIN}/past?symbol={symbol}&since={since_ms}&until={until_ms}" for symbol in sorted(instruments)]
+    """One question a symbol that trades."""
+    trading = sorted(symbol for symbol, one in instruments.items() if one.trading)
+    return [f"{ORIGIN}/past?symbol={symbol}&since={since_ms}&until={until_ms}" for symbol in trading]
 
 
 def read(url: str, body: bytes, instruments: Instruments, received_ms: int) -> HistoryPage:

@@ -234,6 +234,57 @@ async def test_a_symbol_that_the_venue_does_not_list_is_rejected_and_holds_up_no
             assert {"unknown_symbol"} == {message["reason"] for message in rejected(log)}
 
 
+async def test_a_contract_that_was_delisted_since_the_gap_began_is_asked_for_too(tmp_path: Path) -> None:
+    log, start, noticed = MemoryLog(), now_ms(), asyncio.Event()
+    await watched(log, since_ms=start - 6 * HOUR, until_ms=start - 5 * HOUR)
+    await watched(log, since_ms=start - 4 * HOUR, until_ms=start + HOUR)
+    at = start - 5 * HOUR + 600_000
+    good = answering([row("one", at=at), row("last", at=at, symbol="ETHUSDT")])
+
+    def past(path: str) -> object:
+        return good(path) if noticed.is_set() else {"error": "refused: come back later"}
+
+    async with VenueServer(past=past) as server:
+        refresh = timedelta(seconds=0.05)
+        async with collecting(server, log, tmp_path, venue=with_history(), refresh=refresh) as collector:
+            await until(lambda: collector.watched)
+            server.rest[PATH] = {"symbols": {"BTCUSDT": {"size": "1"}}}
+            await until(lambda: not collector.service._collectors[0]._table.known["ETHUSDT"].trading)
+            noticed.set()
+            await until(lambda: fills(log), within=15)
+    assert {"one", "last"} == set(ids(log))
+
+
+async def gap_after_an_event_of_what_nobody_lists(tmp_path: Path, past: Callable[[str], object]) -> list[str]:
+    """The log has an event of GONEUSDT shortly before a gap; returns what it has once the gap is filled."""
+    log, start = MemoryLog(), now_ms()
+    await watched(log, since_ms=start - 6 * HOUR, until_ms=start - 5 * HOUR)
+    await watched(log, since_ms=start - 4 * HOUR, until_ms=start + HOUR)
+    at = start - 5 * HOUR - 600_000
+    page = read_past("", _json({"rows": [row("before", at=at, symbol="GONEUSDT")]}), {}, start)
+    await log.append(LIQUIDATIONS, [Entry(b"fake:GONEUSDT", encode(page.liquidations[0]), at)])
+    async with VenueServer(past=past) as server:
+        async with collecting(server, log, tmp_path, venue=with_history()):
+            await until(lambda: fills(log), within=15)
+            assert any("GONEUSDT" in path for path in server.asked)
+    return ids(log)
+
+
+async def test_a_contract_of_which_only_the_log_knows_is_asked_for_too(tmp_path: Path) -> None:
+    past = answering([row("last", at=now_ms() - 5 * HOUR + 600_000, symbol="GONEUSDT")])
+    assert ["before", "last"] == await gap_after_an_event_of_what_nobody_lists(tmp_path, past)
+
+
+@pytest.mark.parametrize("no", [(404, {}, b""), {"error": "no such contract"}], ids=["HTTP", "words"])
+async def test_a_no_for_a_delisted_contract_holds_up_no_gap(tmp_path: Path, no: object) -> None:
+    good = answering([row("one", at=now_ms() - 5 * HOUR + 600_000)])
+
+    def past(path: str) -> object:
+        return no if "GONEUSDT" in path else good(path)
+
+    assert ["before", "one"] == await gap_after_an_event_of_what_nobody_lists(tmp_path, past)
+
+
 async def test_pages_are_followed_until_they_are_older_than_the_gap(tmp_path: Path) -> None:
     log, start = MemoryLog(), now_ms()
     asked: list[str] = []

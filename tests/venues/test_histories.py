@@ -129,3 +129,14 @@ def test_rubbish_is_an_error_in_words(name: str, body: bytes) -> None:
     _, history, instruments, told_of = told(name)
     with pytest.raises(ValueError, match=r"."):
         history.read(told_of["pages"][0]["url"], body, instruments, NOW_MS)
+
+
+@pytest.mark.parametrize("name", WITH_HISTORY)
+def test_a_contract_of_which_only_the_names_are_known_can_be_asked_for(name: str) -> None:
+    _, history, instruments, told_of = told(name)
+    asks = told_of["asks"]
+    by_contract = not history.urls({}, 0, 1)
+    for one in instruments.values():
+        names = {one.symbol: Instrument(one.symbol, one.base, one.quote)}
+        assert by_contract or history.urls({}, asks["since_ms"], asks["until_ms"])
+        assert history.urls(names, asks["since_ms"], asks["until_ms"])

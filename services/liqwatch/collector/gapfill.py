@@ -16,7 +16,7 @@ from ..eventlog import Log, LogClosed, LogError
 from ..events import Coverage, Reason
 from ..metrics import CollectorMetrics
 from ..supervise import Backoff, Outage
-from ..venues.base import BadRow, History, Venue
+from ..venues.base import BadRow, History, Instruments, Venue
 from ..wire import Liquidation
 from .follow import CoverageFollower
 from .history import HistoryFailed, HistoryReader, Reading
@@ -32,6 +32,7 @@ _LATE_LIST_SECONDS = 300.0
 _OVERLAP_MS, _LATE_OVERLAP_MS = 10 * 60_000, 2 * 3_600_000  # read once more with the next: some rows come later still
 _MOST_TRIES = 20  # of one gap; it stays visible
 _LONGEST_WAIT = 600.0  # seconds, after many failures
+_BEFORE_MS = 3_600_000  # what was liquidated so shortly before is asked for, though it trades no more
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
 
 
@@ -57,6 +58,8 @@ class Filler:
     reject: Callable[[str, BadRow], None]
     learn: Callable[[str], bool]  # asks for a symbol that is not known; False if the venue's lists do not have it
     say: Callable[[Coverage], None]
+    # Contracts that traded after that time, by the lists or by these events, and trade no more.
+    delisted: Callable[[int, Sequence[Liquidation]], Instruments]
     limits: Limits = LIMITS
     missed: int = 0
     filled: int = 0
@@ -140,8 +143,9 @@ class Filler:
         reading, failure = Reading(), None
         from_ms, to_ms = since_ms - self._edge_ms, min(until_ms + self._edge_ms, horizon)
         inside = [gap for gap in gaps if gap.start < until_ms and gap.end > since_ms]
+        delisted = await self._delisted(from_ms, to_ms)
         try:
-            await self.reader.read(from_ms, to_ms, reading)
+            await self.reader.read(from_ms, to_ms, reading, delisted)
         except HistoryFailed as error:  # what could be read is filled in all the same
             failure = error
         left = await self._add(reading, from_ms, to_ms)
@@ -153,6 +157,12 @@ class Filler:
             self.reject(address, row)
         for gap in inside:
             self._say_filled(max(gap.start, since_ms), min(gap.end, until_ms), gap.reason, left)
+
+    async def _delisted(self, from_ms: int, to_ms: int) -> Instruments:
+        """What has to be asked for besides what trades now, of a list that is asked contract by contract."""
+        if not self.reader.by_contract:
+            return {}
+        return self.delisted(from_ms, await self._known(from_ms - _BEFORE_MS, to_ms))
 
     def _not_understood(self, reading: Reading) -> HistoryFailed | None:
         """Rows of a new listing are read again once the instruments were; who says they are filled loses them."""

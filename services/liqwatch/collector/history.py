@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import aiohttp
 
@@ -27,10 +28,11 @@ _MOST_REFUSED = 50  # … or a no in words
 class HistoryFailed(Exception):
     """A list could not be read, or not all of it; the text is for people."""
 
-    def __init__(self, detail: str, wait: float = 0.0, *, refused: bool = False) -> None:
+    def __init__(self, detail: str, wait: float = 0.0, *, refused: bool = False, unknown: bool = False) -> None:
         super().__init__(detail)
         self.wait = wait
         self.refused = refused  # in words: the next question may be answered
+        self.unknown = refused or unknown  # the venue answers, and not this question
 
 
 @dataclass(slots=True)
@@ -59,20 +61,34 @@ class HistoryReader:
         self._pause = history.pause.total_seconds()
         self._next_at = 0.0
 
-    async def read(self, since_ms: int, until_ms: int, reading: Reading) -> None:
+    @property
+    def by_contract(self) -> bool:
+        """The list is asked contract by contract."""
+        return not self._history.urls({}, 0, 1)
+
+    async def read(
+        self, since_ms: int, until_ms: int, reading: Reading, delisted: Instruments = MappingProxyType({})
+    ) -> None:
         """Adds to `reading` what the list has from the one time to the other, the newest first.
 
         Raises `HistoryFailed` where anything of it could not be read; what could be is in `reading` all the same.
+        `delisted` are asked for as well; that the venue knows them no more is no failure.
         """
         deadline = time.monotonic() + LONGEST_SECONDS
         failed: list[HistoryFailed] = []
         in_a_row = questions = 0
-        for first in self._history.urls(self._instruments, since_ms, until_ms):
+        urls = list(self._history.urls(self._instruments, since_ms, until_ms))
+        regular = set(urls)
+        if delisted:
+            urls += [url for url in self._history.urls(delisted, since_ms, until_ms) if url not in regular]
+        for first in urls:
             questions += 1
             try:
                 await self._follow(first, since_ms, until_ms, reading, deadline)
                 in_a_row = 0
             except HistoryFailed as error:
+                if error.unknown and first not in regular:
+                    continue
                 failed.append(error)
                 in_a_row += 1
                 if (
@@ -120,7 +136,8 @@ class HistoryReader:
             except ListFailed as error:
                 final = error.wait > _PATIENCE or (error.reason == "refused" and error.cause != "server_error")
                 if final or attempt == _TRIES:
-                    raise HistoryFailed(str(error), error.wait) from error
+                    unknown = error.reason == "refused" and error.cause in ("", "old_endpoint")
+                    raise HistoryFailed(str(error), error.wait, unknown=unknown) from error
                 await asyncio.sleep(backoff.next(error.wait))
             except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
                 failure = classify(error)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -12,6 +12,7 @@ from ..clock import Clock
 from ..metrics import CollectorMetrics
 from ..supervise import Backoff, Outage
 from ..venues.base import Instrument, InstrumentList, Venue, build_instruments
+from ..wire import Liquidation
 from .failures import Failure
 from .fetch import ListFailed, fetch_list
 from .watch import LIMITS, Limits
@@ -56,6 +57,7 @@ class InstrumentTable:
         self.retry_in: float | None = None  # seconds from the latest try to the next, while something fails
         self._tried_at = time.monotonic()
         self._loaded: dict[str, frozenset[str]] = {}
+        self._ended: dict[str, float] = {}  # symbols that traded in this run -> when they were seen to trade no more
         self._venue, self._http, self._origin = venue, http, origin
         self._every, self._usd, self._limits = every, tuple(usd_currencies), limits
         self._refreshed = refreshed
@@ -87,6 +89,25 @@ class InstrumentTable:
         if symbol not in self._wanted and len(self._wanted) < _MOST_GIVEN_UP:
             self._wanted.add(symbol)
             self._wake.set()
+
+    def delisted(self, since_ms: int, seen: Iterable[Liquidation], clock: Clock) -> dict[str, Instrument]:
+        """What traded after `since_ms`, by the lists or by the events `seen`, and trades no more: as if it still did.
+
+        Of a contract that no list of this run had only the names are right.
+        """
+        now_ms, now = clock.now_ms(), time.monotonic()
+        found = {
+            name: self.known[name]
+            for name, at in self._ended.items()
+            if now_ms - (now - at) * 1000 * clock.speed >= since_ms
+        }
+        names = {one.symbol: name for name, one in self.known.items()}
+        for event in seen:
+            name = names.get(event.symbol, event.symbol)
+            one = self.known.get(name) or Instrument(event.symbol, event.base, event.quote)
+            if name not in self.known or not one.trading:
+                found[name] = one
+        return {name: replace(one, trading=True) for name, one in found.items()}
 
     async def run(self) -> None:
         """Reads the lists now, every so often, and when a symbol is wanted; never more than `refresh_gap` allows."""
@@ -160,11 +181,20 @@ class InstrumentTable:
             self._log.warning("contract terms changed", number=len(changes), changes=changes[:_CHANGES_TOLD])
         for symbol, new in built.items():
             self._doubt(symbol, known.get(symbol), new)
+            self._note_end(symbol, new.trading)
         for symbol in self._loaded.get(name, frozenset()) - built.keys():
+            self._note_end(symbol, False)
             if known[symbol].trading:
                 known[symbol] = replace(known[symbol], trading=False)
         known.update(built)
         self._loaded[name] = self._loaded.get(name, frozenset()) | built.keys()
+
+    def _note_end(self, symbol: str, trades: bool) -> None:
+        before = self.known.get(symbol)
+        if trades:
+            self._ended.pop(symbol, None)
+        elif before is not None and before.trading:
+            self._ended[symbol] = time.monotonic()
 
     def _doubt(self, symbol: str, before: Instrument | None, new: Instrument) -> None:
         """New terms are believed once the list has repeated them; those that were believed before, at once."""

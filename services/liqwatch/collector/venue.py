@@ -98,6 +98,7 @@ class VenueCollector:
                 reject=self._reject_row,
                 learn=self._learn,
                 say=publisher.coverage,
+                delisted=lambda since_ms, seen: self._table.delisted(since_ms, seen, clock),
                 limits=limits,
             )
         gap = metrics.gap.labels(venue.name).inc
