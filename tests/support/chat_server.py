@@ -58,7 +58,7 @@ class ChatServer:
     pictures: list[dict[str, Any]] = field(default_factory=list)  # their fields, with the path and the bytes
     picture_faults: list[Fault] = field(default_factory=list)  # one per request that a picture takes
     picture_tries: int = 0
-    lonely: bool = False  # takes no answers to a message
+    lonely: bool | Literal["always"] = False  # takes no answers to a message; always: says so of every message
     requests: int = 0
     search_seconds: float = 0.0  # that a look at the history takes
     searches: int = 0
@@ -235,7 +235,7 @@ class ChatServer:
             return web.json_response(_refusal(service, fault.code), status=fault.code)
         if fault is not None and fault.kind == "reset_before":
             return self._reset(request)
-        if self.lonely and (orjson.loads(raw).keys() & {"thread_ts", "message_reference"}):
+        if self.lonely == "always" or (self.lonely and (orjson.loads(raw).keys() & {"thread_ts", "message_reference"})):
             return web.json_response(_no_answers(service), status=200 if service == "slack" else 403)
         number = await self._accept(request, raw)
         if fault is not None:

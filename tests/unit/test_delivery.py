@@ -137,6 +137,38 @@ async def test_a_dead_target_does_not_delay_another() -> None:
             await until(lambda: one.metric("liqwatch_outbox_pending", destination="dead") == 2)
 
 
+async def test_ten_dead_targets_delay_none_of_forty() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = ChatServer(port=free.getsockname()[1])  # refuses the connection
+    kinds = ["webhook", "telegram", "discord", "slack"]
+    async with ChatServer() as chat, ChatServer([Fault("silent")] * 99) as silent:
+        dead = {f"dead-{n}": (silent if n % 2 else nobody).target("telegram", timeout="60s") for n in range(10)}
+        alive = {f"alive-{n}": chat.target(kinds[n % 4], timeout="30s") for n in range(40)}
+        async with Stage([longs()], dead | alive) as on:
+            one = await on.start()
+            for step, usd in enumerate((1_200_000_000, 1_800_000_000), start=1):
+                await on.total(usd)
+                # The dead have more time than this wait: whoever stood behind one would not be told within it.
+                await until(lambda told=step: sum(_accepted(on, name) for name in alive) == 40 * told, within=20)  # type: ignore[misc]
+            assert 0 == sum(_accepted(on, name) for name in dead)
+            await until(
+                lambda: all(one.metric("liqwatch_outbox_pending", destination=name) == 2 for name in dead)
+            )  # and none is forgotten
+
+
+def _accepted(on: Stage, target: str) -> int:
+    return sum(outcome == "accepted" for _, outcome, _ in on.outcomes(target))
+
+
+async def test_a_thread_that_takes_no_answer_is_no_reason_to_try_for_ever() -> None:
+    async with ChatServer(lonely="always") as chat, Stage([longs()], {"desk": chat.target("slack-bot")}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "refused", False)])
+        assert 1 == chat.requests
+
+
 async def test_more_than_a_queue_holds_is_kept_and_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("liqwatch.alerter.delivery.QUEUE_SIZE", 2)
     rule = longs(name="coins", scope="each base", thresholds=("10M",))

@@ -22,8 +22,10 @@ from liqwatch.alerter.notifiers.base import (
     Notifier,
     NotSent,
     Outcome,
+    Picture,
     Refused,
     Response,
+    TakesPictures,
     Unknown,
 )
 from liqwatch.alerter.notifiers.slack import SlackBot
@@ -216,6 +218,66 @@ def test_a_slack_bot_looks_for_its_message(answer: Response, expected: list[Any]
     assert isinstance(bot, SlackBot)
     assert expected == shown(bot.found(notice(), answer))
     assert b"include_all_metadata=true" in bot.search(notice()).body
+
+
+def test_a_slack_bot_looks_for_an_answer_in_its_thread() -> None:
+    bot = built("slack-bot")
+    assert isinstance(bot, SlackBot)
+    request = bot.search(notice(reply_to="5.0"))
+    assert "https://slack.com/api/conversations.replies" == request.url.get_secret_value()
+    assert b"&ts=5.0" in request.body
+
+
+PICTURE = Picture(b"png", "T", "2", "1")
+TAKING = ["discord", "discord-bot", "slack-bot", "telegram"]
+
+
+@pytest.mark.parametrize("name", sorted([*CHATS, "webhook"]))
+def test_a_picture_is_for_those_that_take_one(name: str) -> None:
+    assert (name in TAKING) is isinstance(built(name), TakesPictures)
+
+
+@pytest.mark.parametrize("name", TAKING)
+def test_a_request_of_a_picture_does_not_print_its_secrets(name: str) -> None:
+    notifier = built(name)
+    assert isinstance(notifier, TakesPictures)
+    assert "hush" not in repr(next(notifier.picture(PICTURE)))
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([b'{"ok":false,"error":"missing_scope"}'], ["refused", "missing_scope"]),
+        ([b'{"ok":false,"error":"ratelimited"}'], ["not_sent", None]),
+        ([b'{"ok":true,"upload_url":7}'], ["unknown", "an answer that is not Slack's"]),
+        (
+            [b'{"ok":true,"upload_url":"https://files.example/u","file_id":"F"}', b"OK", b'{"ok":false,"error":"x"}'],
+            ["refused", "x"],
+        ),
+        (
+            [b'{"ok":true,"upload_url":"https://files.example/u","file_id":"F"}', b"OK", b'{"ok":true,"files":[]}'],
+            ["accepted", None],
+        ),
+    ],
+)
+def test_an_upload_to_slack_goes_on_only_where_it_can(answers: list[bytes], expected: list[Any]) -> None:
+    bot = built("slack-bot")
+    assert isinstance(bot, TakesPictures)
+    upload = bot.picture(PICTURE)
+    next(upload)
+    with pytest.raises(StopIteration) as end:
+        for answer in answers:
+            upload.send(Response(200, {}, answer))
+    assert expected == shown(end.value.value)
+
+
+def test_the_token_of_slack_is_not_sent_to_where_the_file_goes() -> None:
+    bot = built("slack-bot")
+    assert isinstance(bot, TakesPictures)
+    upload = bot.picture(PICTURE)
+    next(upload)
+    request = upload.send(Response(200, {}, b'{"ok":true,"upload_url":"https://files.example/u","file_id":"F"}'))
+    assert (b"png", {"Content-Type": "application/octet-stream"}) == (request.body, request.headers)
 
 
 def test_a_group_of_telegram_is_told_more_slowly() -> None:
