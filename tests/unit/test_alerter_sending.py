@@ -104,6 +104,18 @@ async def test_a_name_that_does_not_resolve_is_surely_not_sent() -> None:
     assert NotSent("the name of the host could not be resolved") == answer
 
 
+async def test_whoever_was_held_up_too_long_sends_nothing() -> None:
+    async with ChatServer() as chat, aiohttp.ClientSession() as http:
+        request = HttpRequest(SecretStr(f"http://127.0.0.1:{chat.port}/hook"), b"{}")
+        now = asyncio.get_running_loop().time()
+        late, early = [
+            await Sender(http, print).send(request, timeout=1, allow_private=True, not_after=at)
+            for at in (now - 0.1, now + 60)
+        ]
+        assert NotSent("held up before it could be sent") == late
+        assert isinstance(early, Response) and 1 == chat.requests
+
+
 async def test_a_server_without_tls_is_surely_not_sent() -> None:
     async with ChatServer() as chat:
         answer = await sent(f"https://127.0.0.1:{chat.port}/x", allow_private=True)

@@ -48,6 +48,9 @@ from .sending import Sender
 
 QUEUE_SIZE = 200
 _UNWRITABLE_PAUSE = 30.0  # seconds
+# From the writing of an attempt to its sending. A process that was frozen longer than that may have a successor, which
+# Kafka gives the topic after a session of 6 seconds at the earliest, and which may have told this meanwhile.
+_BEGUN_WITHIN = 5.0  # seconds
 _SEARCHES = 3  # tries to look a message up before it is sent again
 
 log_ = structlog.get_logger("alerter")
@@ -234,10 +237,11 @@ class Courier:
             repeat=repeat_of is not None,
             about=delivery.about,
         )
-        self._bucket.use(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._bucket.use(now)
         await self._journal.confirm(with_attempt(incident, delivery.step_ms, attempt))
         made = self._notice(incident, step, delivery, now_ms, repeat_of.at_ms if repeat_of else None, as_reply)
-        outcome = await send(self._notifier, made, self.settings, self._sender)
+        outcome = await send(self._notifier, made, self.settings, self._sender, now + _BEGUN_WITHIN)
         if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
             outcome = Refused(outcome.reason)
         if repeat_of is not None and not isinstance(outcome, NotSent):
@@ -334,10 +338,15 @@ class Courier:
                 return
 
 
-async def send(notifier: Notifier, made: Notice, settings: TargetSettings, sender: Sender) -> Outcome:
-    """One attempt."""
+async def send(
+    notifier: Notifier, made: Notice, settings: TargetSettings, sender: Sender, not_after: float | None = None
+) -> Outcome:
+    """One attempt; not begun after that time of the loop."""
     answer = await sender.send(
-        notifier.render(made), timeout=settings.timeout.total_seconds(), allow_private=settings.allow_private
+        notifier.render(made),
+        timeout=settings.timeout.total_seconds(),
+        allow_private=settings.allow_private,
+        not_after=not_after,
     )
     return notifier.judge(answer) if isinstance(answer, Response) else answer
 

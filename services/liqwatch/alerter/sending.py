@@ -36,16 +36,26 @@ class Sender:
     emit: Callable[[str], None]
     resolve: Resolve = field(default=resolve)
 
-    async def send(self, request: HttpRequest | Emission, *, timeout: float, allow_private: bool) -> Response | Failure:
-        """The answer, or why there is none. Does not raise, but for cancellation."""
+    async def send(
+        self,
+        request: HttpRequest | Emission,
+        *,
+        timeout: float,
+        allow_private: bool,
+        not_after: float | None = None,
+    ) -> Response | Failure:
+        """The answer, or why there is none. Does not raise, but for cancellation.
+
+        `not_after`: a time of the loop. Whoever was held up until then may not be the one to send any more.
+        """
         if isinstance(request, Emission):
-            return self._print(request)
+            return _held_up(not_after) or self._print(request)
         try:
             async with asyncio.timeout(timeout + 1.0):  # should the library's own limits ever fail
                 checked = await self._checked(request, timeout / 2, allow_private)
                 if isinstance(checked, NotSent | Refused):
                     return checked
-                return await self._exchange(request, checked, timeout)
+                return _held_up(not_after) or await self._exchange(request, checked, timeout)
         except TimeoutError:
             return Unknown(f"no answer within {timeout:g} s")
 
@@ -97,6 +107,12 @@ class Sender:
                 return Response(answer.status, names, await _body(answer))
         except Exception as error:
             return classify(error, timeout)
+
+
+def _held_up(not_after: float | None) -> NotSent | None:
+    if not_after is None or asyncio.get_running_loop().time() <= not_after:
+        return None
+    return NotSent("held up before it could be sent")
 
 
 @dataclass(frozen=True, slots=True)
