@@ -22,6 +22,8 @@ from .spelling import did_you_mean
 from .topics import SILENCES
 
 _WITHIN = 10.0  # seconds
+_MAX_ANSWER = 4096  # bytes that are read of a refusal
+_SHOWN = 120  # characters of it that are shown
 LONGEST = timedelta(days=366)
 
 
@@ -132,19 +134,27 @@ async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, An
             "another liqwatch writes the embedded log, and its live page takes silences only with a token: "
             "set web.token or web.token_file there and here"
         )
-    url = f"http://{web.host}:{web.port}/api/v1/{path}"
+    page = f"[{web.host}]:{web.port}" if ":" in web.host else f"{web.host}:{web.port}"
     headers = {"Authorization": f"Bearer {web.token.get_secret_value()}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_WITHIN)) as http,
-            http.request(method, url, json=body, headers=headers) as response,
+            http.request(
+                method, f"http://{page}/api/v1/{path}", json=body, headers=headers, allow_redirects=False
+            ) as response,
         ):
             if response.status < 300:
                 return await response.json() if response.status != 204 else {}
-            said = (await response.text())[:300]
-            raise CannotSilence(f"the live page at {web.host}:{web.port} says {response.status}: {said}")
+            said = _printable((await response.content.read(_MAX_ANSWER)).decode(errors="replace"))
+            raise CannotSilence(f"the live page at {page} says {response.status}: {said}")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise CannotSilence(
-            f"another liqwatch writes the embedded log, and its live page at {web.host}:{web.port} does not answer "
+            f"another liqwatch writes the embedded log, and its live page at {page} does not answer "
             f"({type(error).__name__})"
         ) from None
+
+
+def _printable(said: str) -> str:
+    """A server's own words on one line: short, and nothing that would steer a terminal."""
+    plain = "".join(mark if mark.isprintable() else "?" for mark in " ".join(said.split()))
+    return plain if len(plain) <= _SHOWN else plain[: _SHOWN - 1] + "…"

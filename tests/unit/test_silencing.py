@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from liqwatch import silencing
 from liqwatch.assembly import build_log
@@ -16,8 +17,8 @@ from liqwatch.topics import SILENCES, TOPICS
 HOUR = timedelta(hours=1)
 
 
-def settings(folder: Path, **web: Any) -> Settings:
-    return Settings.model_validate({"log": {"path": str(folder / "x.db")}, "web": web})
+def settings(folder: Path, **page: Any) -> Settings:
+    return Settings.model_validate({"log": {"path": str(folder / "x.db")}, "web": page})
 
 
 async def test_a_silence_is_written_listed_and_ended(tmp_path: Path) -> None:
@@ -64,7 +65,11 @@ async def test_a_silence_that_is_not_there_cannot_be_ended(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("web", "said"),
-    [({}, "takes silences only with a token"), ({"token": "t", "port": 1}, "live page at 127.0.0.1:1 does not answer")],
+    [
+        ({}, "takes silences only with a token"),
+        ({"token": "t", "port": 1}, "live page at 127.0.0.1:1 does not answer"),
+        ({"token": "t", "port": 1, "host": "::1"}, r"live page at \[::1\]:1 does not answer"),
+    ],
 )
 async def test_while_another_process_writes_the_log_its_page_is_asked(
     tmp_path: Path, web: dict[str, Any], said: str
@@ -78,3 +83,28 @@ async def test_while_another_process_writes_the_log_its_page_is_asked(
             await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
     finally:
         await running.close()
+
+
+async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=403, text="no\x1b[2J \n\n way " + "x" * 5000)
+
+    app = web.Application()
+    app.router.add_post("/api/v1/silences", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    on = settings(tmp_path, token="t", port=port)
+    running = build_log(on, Clock())
+    await running.open()
+    try:
+        await running.create(TOPICS.values())
+        with pytest.raises(silencing.CannotSilence) as error:
+            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+    finally:
+        await running.close()
+        await runner.cleanup()
+    start = f"the live page at 127.0.0.1:{port} says 403: no?[2J way xxx"
+    assert (start, "…") == (str(error.value)[: len(start)], str(error.value)[-1])
+    assert len(str(error.value)) < 170
