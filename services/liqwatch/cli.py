@@ -283,7 +283,9 @@ def check_config(file: Path) -> None:
     click.echo(
         f"{file} is valid: log on {settings.log.backend}, {len(settings.rules)} rules, {len(settings.targets)} targets"
     )
-    targets = ("whom the routes say",) if settings.routes else tuple(settings.targets)
+    from .unheard import unheard
+    on = tuple(name for name, target in settings.targets.items() if target.enabled) or ("nobody",)
+    targets = ("whom the routes say",) if settings.routes else on
     for rule in settings.rules:
         click.echo(f"  {rule.name}: {sentence(rule, targets)}")
     for route in settings.routes:
@@ -292,6 +294,8 @@ def check_config(file: Path) -> None:
         users = [target for target in settings.targets if settings.targets[target].form == name]
         click.echo(f"  template {name}: {'for ' + ', '.join(users) if users else 'no target names it as its form'}")
     from .web.hosts import is_own
+    for words in unheard(settings):
+        click.echo(f"  switched off: {words}")
 
     if settings.web.enabled and not is_own(settings.web.host):
         names = ", ".join(settings.web.hosts) or "none in web.hosts"
