@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolves pyproject.toml into the hashed locks: run (the program), dev (with its tests and tools), deploy
+# Resolves pyproject.toml into the hashed locks: run (the program), dev (with its extra, tests and tools), deploy
 # (tools that check deploy/), installer (what installs them).
 # Call it through `make lock`; `make lock ARGS=--upgrade` takes newer versions.
 set -euo pipefail
@@ -16,6 +16,6 @@ compile() {
 }
 
 compile run pyproject.toml "$@"
-compile dev pyproject.toml --group pyproject.toml:dev --constraint requirements/run.lock "$@" # the same versions
+compile dev pyproject.toml --extra charts --group pyproject.toml:dev --constraint requirements/run.lock "$@" # the same versions
 compile deploy --group pyproject.toml:deploy --constraint requirements/dev.lock "$@"
 compile installer --group pyproject.toml:installer "$@"

@@ -34,7 +34,7 @@ from .web.service import CannotListen, WebService
 
 STOP_WITHIN = 9.5  # seconds from the first signal to the end of the process, whatever hangs
 _PART_STOP_WITHIN = {"collector": 4.0, "aggregator": 2.0, "alerter": 2.0, "web": 1.0}
-_RELOADABLE = {"rules", "targets", "routes", "coins"}
+_RELOADABLE = {"rules", "targets", "templates", "routes", "coins"}
 
 log_ = structlog.get_logger("liqwatch")
 

@@ -1,5 +1,6 @@
-"""Finds and reads the settings: the TOML file, the environment, and the files that hold secrets."""
+"""Finds and reads the settings: the TOML file, the environment, and the files that hold secrets or templates."""
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -7,14 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from . import venues
-from .settings import Settings, SettingsError, load
+from .settings import Settings, SettingsError, TemplateSettings, load
 
 _PACKAGED = Path(__file__).with_name("liqwatch.toml")
 _CHECKOUT = Path(__file__).resolve().parents[2] / "deploy" / "liqwatch.toml"
 _MAX_SECRET_BYTES = 64 * 1024
+_MAX_TEMPLATE_BYTES = 64 * 1024
 _S = TypeVar("_S", bound=BaseModel)
 
 
@@ -31,12 +33,28 @@ def default_path(environment: Mapping[str, str]) -> Path | None:
 def read(path: Path | None, environment: Mapping[str, str] | None = None, *, resolve_secrets: bool = True) -> Settings:
     """The settings in force. Raises `SettingsError` with every mistake found.
 
-    Without `resolve_secrets` the files that hold secrets need not be there: for who sends nothing anywhere.
+    Without `resolve_secrets` the files that hold secrets or templates need not be there: for who sends nothing.
     """
     environment = os.environ if environment is None else environment
     path = path or default_path(environment)
-    settings = load(_table(path) if path else {}, environment, venues.names())
-    return _with_secrets(settings) if resolve_secrets else settings
+    table = _table(path) if path else {}
+    folder = path.parent if path else Path()
+    try:
+        settings = load(table, environment, venues.names())
+    except SettingsError as error:  # what can be read of the templates is checked all the same
+        _, mistakes = _with_texts(_readable_templates(table), folder)
+        raise SettingsError(error.mistakes + mistakes) from None
+    if not resolve_secrets:
+        return settings
+    templates, mistakes = _with_texts(settings.templates, folder)
+    settings = settings.model_copy(update={"templates": templates})
+    try:
+        settings = _with_secrets(settings)
+    except SettingsError as error:
+        mistakes = error.mistakes + mistakes
+    if mistakes:
+        raise SettingsError(mistakes)
+    return settings
 
 
 def _table(path: Path) -> dict[str, Any]:
@@ -81,6 +99,49 @@ def _resolved(section: _S, where: str) -> tuple[_S, list[str]]:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             mistakes.append(f"{where}.{name}: cannot read {path}: {reason}")
     return section.model_copy(update=found), mistakes
+
+
+def _with_texts(
+    templates: Mapping[str, TemplateSettings], folder: Path
+) -> tuple[dict[str, TemplateSettings], list[str]]:
+    """The templates with what their files hold, and what is wrong with them."""
+    found: dict[str, TemplateSettings] = {}
+    mistakes: list[str] = []
+    for name, template in templates.items():
+        where = f"templates.{name}"
+        text = template.text
+        if template.file is not None:
+            try:
+                text = _template(folder / template.file)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                mistakes.append(f"{where}.file: cannot read {folder / template.file}: {reason}")
+        if text is not None:
+            from .alerter import templates as engine  # noqa: PLC0415 - only for who has templates of their own
+
+            mistakes += [f"{where}: {mistake}" for mistake in engine.mistakes(text)]
+            found[name] = template.model_copy(update={"text": text})
+    return found, mistakes
+
+
+def _readable_templates(table: Mapping[str, Any]) -> dict[str, TemplateSettings]:
+    rows = table.get("templates")
+    found = {}
+    for name, row in rows.items() if isinstance(rows, Mapping) else ():
+        with contextlib.suppress(ValidationError):  # told by whoever reads the settings as a whole
+            found[name] = TemplateSettings.model_validate(row)
+    return found
+
+
+def _template(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(_MAX_TEMPLATE_BYTES + 1)
+    if len(content) > _MAX_TEMPLATE_BYTES:
+        raise ValueError("the file is too large for a template")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
 
 
 def _secret(path: Path) -> str:

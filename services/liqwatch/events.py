@@ -202,6 +202,15 @@ class Attempt(BaseModel):
     )
 
 
+class Words(BaseModel):
+    """What a step says, in one form."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    headline: str
+    text: str
+
+
 class Step(BaseModel):
     """Something the incident told the world, and where each target stands with it."""
 
@@ -217,6 +226,10 @@ class Step(BaseModel):
     value: DecimalText | None = Field(default=None, description="What was judged, in that unit, where it is not `usd`.")
     headline: str
     text: str
+    forms: dict[str, Words] = Field(
+        default_factory=dict,
+        description="The same in other forms, by their names, for the targets that are told in them.",
+    )
     evidence: tuple[PartitionEvidence, ...] = ()
     targets: tuple[str, ...] = ()
     held_back: str | None = Field(

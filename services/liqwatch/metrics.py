@@ -287,6 +287,12 @@ class AlerterMetrics:
             ["destination", "outcome"],
             registry=registry,
         )
+        self.template_failures = Counter(
+            "liqwatch_template_failures_total",
+            "Steps told in the long form, because the template of their target's form failed; the log says why.",
+            ["form"],
+            registry=registry,
+        )
         self.untold = Counter(
             "liqwatch_steps_untold_total", "Steps for which no target is switched on: nobody was told.",
             registry=registry,

@@ -32,6 +32,7 @@ __all__ = [
     "Section",
     "Settings",
     "SettingsError",
+    "TemplateSettings",
     "load",
     "parse_duration",
     "parse_money",
@@ -187,6 +188,7 @@ class TargetSettings(Section):
     allow_private: bool = Field(default=False, description="Allow http and private addresses (tests, own network).")
     on_unknown: Literal["resend", "hold"] = "resend"
     timeout: Duration = timedelta(seconds=10)
+    form: str = Field(default="long", description="Which words: `long`, `compact`, or the name of a template.")
     picture: bool = Field(default=False, description="A picture of the last 24 hours follows what fires or steps up.")
 
     @model_validator(mode="after")
@@ -210,6 +212,19 @@ class TargetSettings(Section):
         return self
 
 
+class TemplateSettings(Section):
+    """A form of words of one's own, for targets that name it."""
+
+    text: str | None = Field(default=None, description="The template; its first line is the headline.")
+    file: str | None = Field(default=None, description="Where it stands instead, seen from the settings' folder.")
+
+    @model_validator(mode="after")
+    def _one(self) -> "TemplateSettings":
+        if (self.text is None) == (self.file is None):
+            raise ValueError("a template needs text or file, one of them")
+        return self
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -221,6 +236,7 @@ class Settings(Section):
     aggregator: AggregatorSettings = AggregatorSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     targets: dict[str, TargetSettings] = Field(default_factory=lambda: {"console": TargetSettings(kind="console")})
+    templates: dict[str, TemplateSettings] = Field(default_factory=dict)
     coins: CoinSettings = CoinSettings()
     routes: tuple[RouteSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
@@ -305,9 +321,10 @@ def _model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
             continue
         if not isinstance(model, type) or not issubclass(model, BaseModel):
             return None
-        if part in ("venues", "targets", "rules", "routes"):
+        if part in ("venues", "targets", "templates", "rules", "routes"):
             model = {
-                "venues": VenueSettings, "targets": TargetSettings, "rules": RuleSettings, "routes": RouteSettings
+                "venues": VenueSettings, "targets": TargetSettings, "templates": TemplateSettings,
+                "rules": RuleSettings, "routes": RouteSettings,
             }[part]  # fmt: skip
         elif part in model.model_fields:
             model = model.model_fields[part].annotation

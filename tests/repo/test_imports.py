@@ -35,7 +35,8 @@ def third_party() -> set[str]:
 
 
 def declared() -> set[str]:
-    names = {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+    required, extras = PROJECT["project"]["dependencies"], PROJECT["project"]["optional-dependencies"]
+    names = {Requirement(line).name for line in (*required, *extras["charts"])}
     return {IMPORT_NAMES.get(name, name) for name in names}
 
 

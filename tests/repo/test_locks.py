@@ -12,10 +12,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 REQUIRED = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 GROUPS = PROJECT["dependency-groups"]
 LOCKS = {
     "run": REQUIRED,
-    "dev": [*REQUIRED, *GROUPS["dev"]],
+    "dev": [*REQUIRED, *EXTRAS["charts"], *GROUPS["dev"]],
     "deploy": GROUPS["deploy"],
     "installer": GROUPS["installer"],
 }

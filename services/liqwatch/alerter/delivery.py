@@ -27,7 +27,7 @@ from .firstmessage import first_message, owes_summary
 from .illustrating import Illustrating, PictureSource
 from .incidents import Delivery, attempts, step_at, with_attempt, with_outcome
 from .journal import Fenced, Journal, Unwritable
-from .notices import notice, trial_notice
+from .notices import in_form, notice, trial_notice
 from .notifiers import discover
 from .notifiers.base import (
     Accepted,
@@ -261,7 +261,8 @@ class Courier:
         """What is told: an answer to the first message about the incident, where this one is not the first."""
         first = first_message(incident, self.name) if as_reply and delivery.about is None else None
         reply_to = first.message_id if first is not None and first.step_ms < step.at_ms else None
-        return notice(incident, step, delivery.about, at_ms, repeat_of_ms, reply_to)
+        told = in_form(step, self.settings.form)
+        return notice(incident, told, delivery.about, at_ms, repeat_of_ms, reply_to)
 
     async def _search(
         self, incident: Incident, step: Step, delivery: Delivery, last: Attempt, as_reply: bool

@@ -18,7 +18,7 @@ from ..settings import TargetSettings
 from ..supervise import Backoff
 from .firstmessage import SUMMARY_WITHIN_MS, first_message, owes_summary, with_summary
 from .journal import Fenced, Journal
-from .notices import summary, written_anew
+from .notices import in_form, summary, written_anew
 from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, word
 from .pace import Bucket
 from .sending import Sender
@@ -67,7 +67,7 @@ class Editing:
         first = first_message(incident, self._target)
         if first is not None and first.step_ms != step.at_ms:
             self._texts[incident.incident_id] = (
-                written_anew(incident, step, first, self._clock.now_ms()),
+                written_anew(incident, in_form(step, self._settings.form), first, self._clock.now_ms()),
                 first.message_id,
             )
             self._wanted.set()
@@ -131,7 +131,7 @@ class Editing:
             self._metrics.summaries.labels(self._target, "given_up").inc()
             self._settle(incident_id, Summary(target=self._target, at_ms=now_ms, outcome="given_up"))
             return
-        outcome = await self._edit(summary(incident, first, now_ms), first.message_id)
+        outcome = await self._edit(summary(incident, first, now_ms, self._settings.form), first.message_id)
         self._metrics.summaries.labels(self._target, word(outcome)).inc()
         now_ms = self._clock.now_ms()
         if isinstance(outcome, Accepted):

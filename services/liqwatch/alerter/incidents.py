@@ -14,6 +14,7 @@ from ..events import (
     Step,
     UsualTotals,
     VenueCoverage,
+    Words,
     plain,
 )
 from ..relative import PERCENTILES
@@ -24,11 +25,12 @@ from ..wire import micros, usd_text
 from .percentiles import Yardstick
 from .rules import Memory, Verdict
 from .stories import Facts, story
-from .text import Amount, Snapshot, compose
+from .text import Amount, Snapshot, Story, compose
 
 MOST_REMINDERS = 60  # however a target fares: so many newer ones say the same, and a record has to fit into the log
 KEPT_REMINDERS = 24  # older ones that were delivered leave the record; the log still has them until compaction
 _NO_FACTS = Facts()
+MakeForms = Callable[[Snapshot, Story | None], dict[str, Words]]
 KEPT_UNKNOWN = 10  # attempts of one delivery, beside the first
 
 
@@ -68,9 +70,11 @@ def tell(
     targets: tuple[str, ...],
     held_back: str | None = None,
     known: Container[str] = (),
+    forms: MakeForms | None = None,
 ) -> Incident:
     """The incident with the verdict added as its newest step; a new incident for `fired`.
 
+    `forms` makes the words of the forms beside the long one; they are as durable as the step.
     `known`: ids of incidents that are there. One may have been closed in this very millisecond, by a reload.
     """
     largest = _largest(view.total.largest(rule.side))
@@ -81,7 +85,8 @@ def tell(
         opened_ms = view.now_ms
         while f"{rule.name}:{scope}:{opened_ms}" in known:
             opened_ms += 1
-        step = _step(rule, scope, verdict, view, targets, opened_ms, (verdict.usd, opened_ms), opened_ms, held_back)
+        peak = (verdict.usd, opened_ms)
+        step = _step(rule, scope, verdict, view, targets, opened_ms, peak, opened_ms, held_back, forms)
         return Incident(
             incident_id=f"{rule.name}:{scope}:{opened_ms}",
             rule=rule.name,
@@ -102,7 +107,7 @@ def tell(
     at_ms = max(view.now_ms, incident.steps[-1].at_ms + 1)  # a step is known by its time
     incident = with_peak(incident, verdict.usd, view.now_ms)
     peak = (micros(incident.peak_usd), incident.peak_at_ms)
-    step = _step(rule, scope, verdict, view, targets, at_ms, peak, incident.opened_ms, held_back)
+    step = _step(rule, scope, verdict, view, targets, at_ms, peak, incident.opened_ms, held_back, forms)
     return incident.model_copy(
         update={
             "generation": generation,
@@ -270,6 +275,7 @@ def _step(
     peak: tuple[int, int],
     opened_ms: int,
     held_back: str | None,
+    forms: MakeForms | None,
 ) -> Step:
     snapshot = Snapshot(
         kind=verdict.kind,
@@ -292,7 +298,8 @@ def _step(
         peak_at_ms=peak[1],
         titles=view.titles,
     )
-    telling = compose(snapshot, story(rule, snapshot, view.facts))
+    told = story(rule, snapshot, view.facts)
+    telling = compose(snapshot, told)
     return Step(
         kind=verdict.kind,
         at_ms=at_ms,
@@ -301,6 +308,7 @@ def _step(
         value=None if verdict.value is None else usd_text(verdict.value),
         headline=telling.headline,
         text=telling.text,
+        forms=forms(snapshot, told) if forms is not None else {},
         evidence=view.evidence,
         targets=targets,
         held_back=held_back,

@@ -54,14 +54,20 @@ def notice(
     )
 
 
+def in_form(step: Step, form: str) -> Step:
+    """The step with the words of that form; those of the long one where it was not made in it."""
+    words = step.forms.get(form)
+    return step if words is None else step.model_copy(update={"headline": words.headline, "text": words.text})
+
+
 def written_anew(incident: Incident, step: Step, first: FirstMessage, now_ms: int) -> Notice:
     """`step` as the new text of the first message, which keeps its own id."""
     return replace(notice(incident, step, None, now_ms, None), notice_id=f"{incident.incident_id}:{first.step_ms}")
 
 
-def summary(incident: Incident, first: FirstMessage, now_ms: int) -> Notice:
+def summary(incident: Incident, first: FirstMessage, now_ms: int, form: str = "long") -> Notice:
     """The last text of the first message: what the end said, and the course of the incident before it."""
-    end = incident.steps[-1]
+    end = in_form(incident.steps[-1], form)
     text = "\n".join((*_course(incident, end), end.text))
     return replace(written_anew(incident, end, first, now_ms), text=text)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from ..settings import RuleSettings, Settings
 from ..topics import COVERAGE, SILENCES, TOTALS, Topic
 from .figures import Figures
 from .illustrating import PictureSource
-from .incidents import close_unannounced, memory, tell, with_peak, with_unknowns
+from .incidents import MakeForms, close_unannounced, memory, tell, with_peak, with_unknowns
 from .journal import Journal
 from .judging import Judging, why_orphaned
 from .measures import Measures
@@ -28,9 +28,12 @@ from .notifiers import discover
 from .notifiers.base import NotifierKind
 from .outbox import Outbox
 from .past import PastReader
+from .picture import is_available
+from .pictures import Pictures
 from .rules import Verdict
 from .sending import Sender
 from .silences import SilenceBook
+from .templates import LONG, Forms
 from .turns import Turn
 
 _PEAKS_EVERY = 10  # ticks: a peak between two steps is written this often
@@ -77,6 +80,16 @@ class AlerterService:
         self._away = Away(log_)
         self._past = PastReader(self._follow, clock, settings.rules, settings.coins.majors, self._on_past)
         self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
+        self._forms = Forms(
+            settings.targets, settings.templates, lambda form: metrics.template_failures.labels(form).inc()
+        )
+        self._show_forms(settings)
+        self._pictures = Pictures(
+            self._follow, clock, self._longest, self._figures.unwatched, lambda: self._figures.majors
+        )
+        self._pictures.use(settings.targets if pictures is None else {})
+        if pictures is None and is_available():
+            pictures = self._pictures
         self._outbox = Outbox(settings.targets, notifiers or discover(), Sender(http, emit), clock, metrics, pictures)
         self._silences = SilenceBook()
         self._muting = Muting(self._silences, settings.routes, lambda: self._open, lambda: self._journal.incidents)
@@ -111,6 +124,7 @@ class AlerterService:
                 ("coverage", self._follow(COVERAGE, self._coverage_start, values(self._figures.take_coverage)).run()),
                 ("silences", self._silence_reading.run()),
                 ("past", self._past.run()),
+                ("pictures", self._pictures.run()),
                 ("tick", self._every_second()),
             )
         ]
@@ -144,6 +158,9 @@ class AlerterService:
         self._judging.use(settings.rules, settings.coins.majors)
         self._past.use(settings.rules, settings.coins.majors)
         self._muting.routes = settings.routes
+        self._forms.use(settings.targets, settings.templates)
+        self._show_forms(settings)
+        self._pictures.use(settings.targets)
         self._outbox.use(settings.targets)
         if self._journal.acting:
             self._close_orphans()
@@ -157,6 +174,7 @@ class AlerterService:
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
         self._write_peaks()
         await self._outbox.end(_LET_COURIERS_FINISH)
+        self._pictures.close()
         await self._journal.flush(_LET_WRITES_FINISH)
         for task in tasks:
             task.cancel()
@@ -259,6 +277,7 @@ class AlerterService:
         told = tell(
             rule, scope, incident, verdict, view,
             generation=self._journal.generation, targets=targets, held_back=held_back, known=self._journal.incidents,
+            forms=self._make_forms(rule, targets),
         )  # fmt: skip
         self._journal.put(told)
         self._peaks.discard(told.incident_id)
@@ -277,6 +296,13 @@ class AlerterService:
             log_.warning("no target is switched on for this rule", rule=rule.name)
         about = {"incident": told.incident_id, "usd": step.usd, "targets": len(targets)}
         log_.info(step.headline, kind=step.kind, **about, **({"held_back": held_back} if held_back else {}))
+
+    def _show_forms(self, settings: Settings) -> None:
+        for form in {target.form for target in settings.targets.values()} - {LONG}:
+            self._metrics.template_failures.labels(form)
+
+    def _make_forms(self, rule: RuleSettings, targets: Iterable[str]) -> MakeForms:
+        return lambda snapshot, story: self._forms.words(targets, rule, snapshot, story)
 
     def _listeners(
         self, rule: RuleSettings, scope: str, incident: Incident | None, verdict: Verdict, now_ms: int
@@ -358,7 +384,10 @@ class AlerterService:
         facts = self._measures.facts(rule, incident.scope, measured.usd, now_ms)
         view = replace(self._figures.view(rule, incident.scope, now_ms), facts=facts)
         generation = self._journal.generation
-        step = tell(rule, incident.scope, incident, verdict, view, generation=generation, targets=()).steps[-1]
+        forms = self._make_forms(rule, {target for step in incident.steps for target in step.targets})
+        step = tell(
+            rule, incident.scope, incident, verdict, view, generation=generation, targets=(), forms=forms
+        ).steps[-1]
         self._outbox.refresh(incident, step)
 
     def _on_turn(self) -> None:

@@ -71,24 +71,44 @@ class Story(NamedTuple):
     peak: bool = True
 
 
+class Sentences(NamedTuple):
+    """What there is to say of a step, each a sentence or more; empty where there is nothing to be said."""
+
+    headline: str
+    story: tuple[str, ...]
+    sides: str
+    coins: str
+    venues: str
+    largest: str
+    peak: str
+    coverage: str
+    as_of: str
+
+
 def compose(snapshot: Snapshot, story: Story | None = None) -> Telling:
     """The words for one step of an incident. Amounts are cut, never rounded up: "at least $1.71B" stays true."""
+    headline, told, *lines = sentences(snapshot, story)
+    return Telling(headline, "\n".join((*told, *(line for line in lines if line))))
+
+
+def sentences(snapshot: Snapshot, story: Story | None = None) -> Sentences:
+    """The same in parts, in the order in which the long form has them."""
+    as_of = f"As of {moment(snapshot.now_ms)}."
+    told = story.lines if story is not None else ()
     if story is not None and story.bare:
-        return Telling(story.headline, "\n".join((*story.lines, f"As of {moment(snapshot.now_ms)}.")))
-    lines = [*(story.lines if story is not None else ()), _sides(snapshot)]
-    if snapshot.coins:
-        lines.append("Top coins: " + _list(snapshot.coins, name) + ".")
-    if snapshot.venues:
-        lines.append("Top venues: " + _list(snapshot.venues, lambda venue: title(snapshot, venue)) + ".")
-    if snapshot.largest is not None:
-        lines.append(_largest(snapshot, snapshot.largest))
-    if snapshot.kind == "cleared" and snapshot.opened_ms is not None and (story is None or story.peak):
-        lasted = duration(snapshot.now_ms - snapshot.opened_ms)
-        peak = f"{floor_words(snapshot)}{money(snapshot.peak)}"
-        lines.append(f"Peak: {peak} at {moment(snapshot.peak_at_ms)}; lasted {lasted}.")
-    lines.append(coverage_line(snapshot))
-    lines.append(f"As of {moment(snapshot.now_ms)}.")
-    return Telling(story.headline if story is not None else _headline(snapshot), "\n".join(lines))
+        return Sentences(story.headline, told, "", "", "", "", "", "", as_of)
+    coins, venues = _list(snapshot.coins, name), _list(snapshot.venues, lambda venue: title(snapshot, venue))
+    return Sentences(
+        headline=story.headline if story is not None else _headline(snapshot),
+        story=told,
+        sides=_sides(snapshot),
+        coins=coins and f"Top coins: {coins}.",
+        venues=venues and f"Top venues: {venues}.",
+        largest=_largest(snapshot, snapshot.largest) if snapshot.largest is not None else "",
+        peak=_peak(snapshot) if story is None or story.peak else "",
+        coverage=coverage_line(snapshot),
+        as_of=as_of,
+    )
 
 
 def at_least(snapshot: Snapshot) -> bool:
@@ -236,12 +256,19 @@ def _largest(snapshot: Snapshot, record: LargestRecord) -> str:
     return f"Largest {record.unit}: {where} {record.side}, {amount} at {moment(record.event_time_ms)}."
 
 
+def _peak(snapshot: Snapshot) -> str:
+    if snapshot.kind != "cleared" or snapshot.opened_ms is None:
+        return ""
+    peak = f"{floor_words(snapshot)}{money(snapshot.peak)}"
+    lasted = duration(snapshot.now_ms - snapshot.opened_ms)
+    return f"Peak: {peak} at {moment(snapshot.peak_at_ms)}; lasted {lasted}."
+
+
 def coverage_line(snapshot: Snapshot) -> str:
     """What was watched, and what is not published."""
-    venues = snapshot.coverage
-    if not venues:
+    venues, mean = snapshot.coverage, mean_share(snapshot)
+    if mean is None:
         return "Coverage: unknown, so the figure is a floor."
-    mean = sum(venue.share for venue in venues) / len(venues)
     incomplete = [venue for venue in venues if venue.share < _WATCHED_WHOLE]
     names = ", ".join(title(snapshot, venue.venue) for venue in venues)
     if len(incomplete) == len(venues) > 1 and _alike(incomplete):
@@ -265,6 +292,12 @@ def coverage_line(snapshot: Snapshot) -> str:
                 f" From such feeds {money(part)}, from those that publish all {money(snapshot.by_kind.get('all', 0))}."
             )
     return line
+
+
+def mean_share(snapshot: Snapshot) -> float | None:
+    """The mean of the venues' watched shares; None where nothing is known of any."""
+    venues = snapshot.coverage
+    return sum(venue.share for venue in venues) / len(venues) if venues else None
 
 
 def _alike(venues: Sequence[VenueCoverage]) -> bool:

@@ -1,0 +1,194 @@
+"""The last 24 hours as a picture shows them: by minute and side, the rolling total, what was crossed and when. Pure."""
+
+from array import array
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from ..amounts import DOLLAR
+from ..coins import coin_class
+from ..coverage import Span
+from ..events import Incident, SideOrBoth, Step
+from ..spelling import parse_duration
+from ..wire import micros
+from .text import exact
+
+MINUTE_MS = 60_000
+DAY_MINUTES = 1440
+_HOLD = 3  # numbers of a row: which venue and coin, longs, shorts
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """When a step was told, at which total, and how the step is written. USD in micro-dollars."""
+
+    at_ms: int
+    usd: int
+    threshold: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """USD in micro-dollars. The minutes go from `from_ms` to `as_of_ms`; the last one, under way, has no bar yet."""
+
+    title: str
+    side: SideOrBoth
+    window: str
+    from_ms: int
+    as_of_ms: int
+    longs: Sequence[int]  # by minute
+    shorts: Sequence[int]
+    rolling: Sequence[int | None]  # of the side, at each minute's end; None where nobody watched
+    usd: int  # the same at `as_of_ms`
+    crossings: Sequence[Crossing] = ()  # of the incident, oldest first
+    gaps: Sequence[Span] = ()  # nobody watched
+    zone: str = "UTC"  # of the times that are shown
+
+
+class _Row(msgspec.Struct, gc=False):
+    venue: str
+    base: str
+    long_usd: str
+    short_usd: str
+
+
+class _Bar(msgspec.Struct, gc=False):
+    partition: int
+    minute_ms: int
+    generation: int
+    rows: list[_Row]
+
+
+_decode = msgspec.json.Decoder(_Bar).decode
+_Part = tuple[int, "array[int]"]  # generation, rows
+Gaps = Callable[[str, int, int], Sequence[Span]]  # scope, from, to
+
+
+class Sums(NamedTuple):
+    """Micro-dollars by minute."""
+
+    longs: list[int]
+    shorts: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """What a `MinuteBook` held at some time; for another thread to add up."""
+
+    parts: Sequence[tuple[tuple[int, int], _Part]]
+    names: Sequence[tuple[str, str]]
+
+    def sums(self, scope: str, majors: Collection[str], first: int, count: int) -> Sums:
+        """`count` minutes from number `first` on (since the epoch), of all partitions."""
+        wanted = {number for number, pair in enumerate(self.names) if _is_in(scope, *pair, majors)}
+        found = Sums([0] * count, [0] * count)
+        for (minute, _), (_, rows) in self.parts:
+            at = minute - first
+            if 0 <= at < count:
+                for start in range(0, len(rows), _HOLD):
+                    if rows[start] in wanted:
+                        found.longs[at] += rows[start + 1]
+                        found.shorts[at] += rows[start + 2]
+        return found
+
+
+class MinuteBook:
+    """The bars of the last `keep_ms`, in little room: two days of a busy market take about 10 MB."""
+
+    def __init__(self, keep_ms: int) -> None:
+        self.keep_ms = keep_ms
+        self._parts: dict[tuple[int, int], _Part] = {}  # minute, partition
+        self._numbers: dict[tuple[str, str], int] = {}  # venue, coin
+
+    def take(self, value: bytes) -> None:
+        """A record of the bars topic; a newer one of the same minute takes its place. Raises as msgspec does."""
+        bar = _decode(value)
+        key = (bar.minute_ms // MINUTE_MS, bar.partition)
+        known = self._parts.get(key)
+        if known is not None and known[0] > bar.generation:
+            return
+        rows = array("q")
+        for row in bar.rows:
+            number = self._numbers.setdefault((row.venue, row.base), len(self._numbers))
+            rows.extend((number, micros(row.long_usd), micros(row.short_usd)))
+        self._parts[key] = (bar.generation, rows)
+
+    def forget(self, now_ms: int) -> None:
+        """Lets go of what is older than is kept."""
+        first = (now_ms - self.keep_ms) // MINUTE_MS
+        for key in [key for key in self._parts if key[0] < first]:
+            del self._parts[key]
+
+    def minutes(self) -> Minutes:
+        """As it is now; what is taken later does not change it."""
+        return Minutes(list(self._parts.items()), list(self._numbers))
+
+
+def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str], gaps: Sequence[Span]) -> Day:
+    """The 24 hours before the step. `gaps` are those of the incident's scope in that time."""
+    last = step.at_ms // MINUTE_MS
+    first = last - DAY_MINUTES + 1
+    window = max(1, round(parse_duration(incident.window).total_seconds() / 60))
+    sums = minutes.sums(incident.scope, majors, first - window, DAY_MINUTES + window)
+    both = [long + short for long, short in zip(*sums, strict=True)]
+    mine = sums.longs if incident.side == "long" else sums.shorts if incident.side == "short" else both
+    in_gap = [_covers(gaps, number * MINUTE_MS, (number + 1) * MINUTE_MS) for number in range(first, last + 1)]
+    rolling = [None if hole else usd for usd, hole in zip(_rolling(mine, window), in_gap, strict=True)]
+    return Day(
+        title=step.headline,
+        side=incident.side,
+        window=incident.window,
+        from_ms=first * MINUTE_MS,
+        as_of_ms=step.at_ms,
+        longs=sums.longs[window:],
+        shorts=sums.shorts[window:],
+        rolling=rolling,
+        usd=micros(step.usd),
+        crossings=[one for one in _crossings(incident, step) if one.at_ms >= first * MINUTE_MS],
+        gaps=gaps,
+    )
+
+
+def from_ms(at_ms: int) -> int:
+    """Where the picture of a step at that time begins."""
+    return (at_ms // MINUTE_MS - DAY_MINUTES + 1) * MINUTE_MS
+
+
+def _rolling(usd: Sequence[int], window: int) -> list[int]:
+    """At the end of each minute but the first `window`, the sum of so many minutes."""
+    total = sum(usd[:window])
+    found = []
+    for at in range(window, len(usd)):
+        total += usd[at] - usd[at - window]
+        found.append(total)
+    return found
+
+
+def _crossings(incident: Incident, step: Step) -> Iterable[Crossing]:
+    """The steps up to this one, where they are totals: of another kind of rule, when it was opened and no step."""
+    for one in incident.steps:
+        if one.kind in ("fired", "stepped_up") and one.at_ms <= step.at_ms:
+            threshold = Decimal(one.threshold) if incident.rule_kind == "level" else Decimal(0)
+            words = exact(threshold) if threshold else ""
+            yield Crossing(one.at_ms, micros(one.usd), int(threshold * DOLLAR), words)
+
+
+def _covers(spans: Sequence[Span], start: int, end: int) -> bool:
+    """True where at least half of the minute is in a gap."""
+    inside = sum(max(0, min(end, to) - max(start, begin)) for begin, to in spans)
+    return inside * 2 >= end - start
+
+
+def _is_in(scope: str, venue: str, base: str, majors: Collection[str]) -> bool:
+    if scope == "all":
+        return True
+    parts = dict(part.split("=", 1) for part in scope.split(",") if "=" in part)
+    return (
+        parts.get("venue", venue) == venue
+        and parts.get("base", base) == base
+        and ("class" not in parts or coin_class(base, majors) == parts["class"])
+    )
