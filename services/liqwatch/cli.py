@@ -279,23 +279,23 @@ def check_config(file: Path) -> None:
     """Checks settings: every mistake at once, or what they mean."""
     settings = settings_or_fail(file)
     from .rulewords import route_sentence, sentence
+    from .unheard import unheard
 
     click.echo(
         f"{file} is valid: log on {settings.log.backend}, {len(settings.rules)} rules, {len(settings.targets)} targets"
     )
-    from .unheard import unheard
     on = tuple(name for name, target in settings.targets.items() if target.enabled) or ("nobody",)
     targets = ("whom the routes say",) if settings.routes else on
     for rule in settings.rules:
         click.echo(f"  {rule.name}: {sentence(rule, targets)}")
     for route in settings.routes:
         click.echo(f"  route: {route_sentence(route)}")
+    for words in unheard(settings):
+        click.echo(f"  switched off: {words}")
     for name in settings.templates:
         users = [target for target in settings.targets if settings.targets[target].form == name]
         click.echo(f"  template {name}: {'for ' + ', '.join(users) if users else 'no target names it as its form'}")
     from .web.hosts import is_own
-    for words in unheard(settings):
-        click.echo(f"  switched off: {words}")
 
     if settings.web.enabled and not is_own(settings.web.host):
         names = ", ".join(settings.web.hosts) or "none in web.hosts"
