@@ -14,6 +14,7 @@ from msgspec.structs import replace as changed
 from prometheus_client import CollectorRegistry
 
 from liqwatch.clock import Clock
+from liqwatch.collector import guard as guarding
 from liqwatch.collector.guard import Guard
 from liqwatch.collector.herd import Herd
 from liqwatch.collector.intake import Intake
@@ -96,6 +97,80 @@ def test_many_at_one_moment_are_not_a_level_that_stays() -> None:
     assert [False] * 50 == passes(made, [1000.0] * 50, start=AT + 31_000, every_ms=1)
 
 
+def held_back(made: Guard, prices: Iterable[float], *, start: int, every_ms: int = 1000) -> list[str]:
+    """Takes an event of each price, named by its place; returns what is released meanwhile, in order."""
+    released: list[str] = []
+    for place, price in enumerate(prices):
+        made.judge(changed(event(price), event_id=str(place)), price, start + place * every_ms)
+        released += [one.event_id for one in made.release()]
+    return released
+
+
+def test_what_was_held_back_at_a_level_that_stays_is_released_once_and_in_order() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    assert ["0", "1", "2", "3"] == held_back(made, [7.0, 7.1, 7.0, 6.9, 7.0], start=AT + 300_000)
+    assert [] == held_back(made, [7.2, 6.0, 9.0, 7.0], start=AT + 305_000)
+
+
+def test_what_is_absurd_at_either_level_stays_held_back() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    prices = [7.0, 1e6, 7.1, 0.001, 7.0, 6.9, 20.0, 7.0]
+    assert ["0", "2", "4", "5"] == held_back(made, prices, start=AT + 31_000)
+    assert [True] == passes(made, [7.0], start=AT + 40_000)
+    assert [False] == passes(made, [1e6], start=AT + 41_000)
+
+
+def test_the_middle_of_a_new_level_knows_nothing_of_strays() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    held_back(made, [7.0, 1e6, 7.1, 1e6, 7.0, 1e6, 7.0, 1e6, 7.0], start=AT + 31_000)
+    assert [True, False] == passes(made, [7.0, 1e6], start=AT + 41_000)
+
+
+def test_a_burst_at_the_new_level_hides_none_of_its_seconds_and_is_released_whole() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    released = held_back(made, [7.0 + (n % 10) / 10 for n in range(410)], start=AT + 31_000, every_ms=10)
+    assert [str(n) for n in range(400)] == released
+
+
+def test_what_was_held_back_long_ago_is_not_released() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    assert [False] == passes(made, [7.0], start=AT + 31_000)
+    passes(made, [100.0] * 640, start=AT + 32_000)
+    assert ["0", "1", "2", "3"] == held_back(made, [7.0] * 5, start=AT + 700_000)
+
+
+def test_what_was_held_back_is_released_where_the_old_level_is_forgotten_before_the_new_one_is_sure() -> None:
+    made = guard()
+    passes(made, [100.0] * 30)
+    assert [] == held_back(made, [7.0, 7.1, 0.01, 7.0], start=AT + 400_000, every_ms=30_000)
+    assert ["0", "1", "3"] == held_back(made, [7.0, 7.1, 7.0, 7.2], start=AT + 650_000)
+
+
+def test_no_more_is_kept_for_release_than_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarding, "_MOST_HELD", 10)
+    made = guard()
+    for symbol in ("AUSDT", "BUSDT"):
+        for second in range(3):
+            made.judge(event(100.0, symbol=symbol), 100.0, AT + second * 1000)
+    for number in range(20):  # another symbol takes all the room
+        made.judge(event(7.0, symbol="AUSDT"), 7.0, AT + 5000 + number)
+    for second in range(5):
+        made.judge(event(7.0, symbol="BUSDT"), 7.0, AT + 10_000 + second * 1000)
+    assert [] == made.release()
+    for second in range(5):
+        made.judge(event(7.0, symbol="AUSDT"), 7.0, AT + 20_000 + second * 1000)
+    assert 10 == len(made.release())
+    for symbol in ("AUSDT", "BUSDT"):
+        for second in range(5):
+            made.judge(event(500.0, symbol=symbol), 500.0, AT + 30_000 + second * 1000)
+    assert 8 == len(made.release())
+
+
 def test_strays_that_do_not_agree_never_become_the_level() -> None:
     made = guard()
     passes(made, [100.0] * 30)
@@ -156,7 +231,9 @@ def test_what_passes_at_a_glance_is_what_would_be_let_through(orders: list[tuple
     for number, (price, usd, passed) in enumerate(orders):
         at += passed
         one = changed(event(1.0, usd=usd), event_id=str(number), price=price)
-        if reference.judge(one, float(price), at) is None:
+        held = reference.judge(one, float(price), at)
+        expected += [earlier.event_id for earlier in reference.release()]
+        if held is None:
             expected.append(str(number))
         intake.take(None, Meter("main"), "", Received(FrameKind.DATA, [one]), at)  # type: ignore[arg-type]
     assert expected == kept.events
@@ -176,6 +253,18 @@ async def test_what_is_held_back_is_counted_shown_and_written_and_not_summed(tmp
         assert 1 == collector.service.states()[0].quarantined
         assert 1 == len(collector.told("held back, see rejected-frames"))
         assert [] == collector.service.unready()
+
+
+def test_a_real_fall_after_a_silence_is_published_whole_once_it_stays() -> None:
+    kept, metrics = Kept(), CollectorMetrics(CollectorRegistry(), ["fake"])
+    intake = Intake(FAKE, "c", kept, kept, metrics, Clock(), 300.0, guard=guard())
+    prices = ["100"] * 4 + ["12", "11.5", "1000000", "11", "12", "11", "10"]
+    for number, price in enumerate(prices):
+        at = AT + number * 1000 + (300_000 if number >= 4 else 0)
+        one = changed(event(1.0), event_id=str(number), price=price)
+        intake.take(None, Meter("main"), "", Received(FrameKind.DATA, [one]), at)  # type: ignore[arg-type]
+    assert ["0", "1", "2", "3", "4", "5", "7", "8", "9", "10"] == kept.events
+    assert 1 == intake.quarantined
 
 
 async def test_a_contract_of_a_new_size_is_doubted_until_the_list_has_repeated_it(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Holds back what cannot be: a price far off the venue's own, an order too large, a contract of a new size. Pure.
 
 A real crash is let through: a price is judged by the median of the symbol's latest seconds, which follows a fall
-within seconds, and a level that stays is taken after a few seconds in any case. What was held back stays so.
+within seconds, and a level that stays is taken after a few seconds in any case: what was held back near it meanwhile
+is released then. What is absurd at that level too stays held back.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ _SECOND_MS = 1000
 _AGREE = 5  # different seconds at a new level …
 _NEAR = 2.0  # … so near to each other: it is one
 _MOST_SYMBOLS = 20_000
+_MOST_HELD = 5_000  # events of all symbols that may be released; more stay held back
 
 
 class Usual(NamedTuple):
@@ -44,7 +46,9 @@ class Band:
     high: float = float("inf")
     next_ms: int = 0  # until then nothing is taken in
     prices: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_KEPT))
-    outside: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_KEPT))  # what was held back
+    # What was held back: of a second and level one price; and the events, to be released if the level stays.
+    outside: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    held: deque[tuple[int, float, Liquidation]] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
@@ -57,6 +61,8 @@ class Guard:
     bands: dict[str, Band] = field(default_factory=dict)
     usual: dict[str, Usual] = field(default_factory=dict)
     digits: int = 0  # before the point: whoever has fewer is not larger than the largest
+    _held: int = 0  # events, over all bands
+    _released: list[Liquidation] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.digits = len(f"{self.largest_usd:.0f}")
@@ -73,25 +79,40 @@ class Guard:
             if len(self.bands) >= _MOST_SYMBOLS:
                 self.bands.clear()
                 self.usual.clear()
+                self._held = 0
             band = self.bands[symbol] = Band()
         self._forget(band, at_ms)
         if not band.low < price < band.high:
             middle = self._middle(band)
             if not self._new_level(band, price, at_ms):
+                if self._held < _MOST_HELD:
+                    self._held += 1
+                    band.held.append((at_ms, price, event))
                 return (
                     Reason.IMPLAUSIBLE_PRICE,
                     f"{symbol}: {event.price}, where the venue's latest are near {middle:.10g}",
                 )
             band.prices.clear()
-            band.prices.extend(band.outside)
+            band.prices.extend(seen for seen in band.outside if _is_near(seen[1], price))
             band.outside.clear()
+            self._let_go(band, price)
             self._allow(band)
         if at_ms >= band.next_ms:
             band.next_ms = at_ms + _SECOND_MS
             band.prices.append((at_ms, price))
+            unknown = not band.low
             self._allow(band)
+            if unknown and band.low and band.held:  # the former level was forgotten before this one was sure
+                self._let_go(band, self._middle(band))
             self._pass(event, band)
         return None
+
+    def release(self) -> list[Liquidation]:
+        """What was held back and is found to be right, in order; to be asked for after `judge`. Each is given once."""
+        released = self._released
+        if released:
+            self._released = []
+        return released
 
     def fits(self, event: Liquidation) -> tuple[Reason, str] | None:
         """The same for an event of the past, whose price the present ones do not judge."""
@@ -99,11 +120,19 @@ class Guard:
             return self.judge(event, 0.0, 0)
         return None
 
+    def _let_go(self, band: Band, level: float) -> None:
+        self._released += [held for _, price, held in band.held if _is_near(price, level)]
+        self._held -= len(band.held)
+        band.held.clear()
+
     def _forget(self, band: Band, at_ms: int) -> None:
         """Drops what is too old to judge by."""
         oldest = at_ms - _RECENT_MS
         while band.outside and band.outside[0][0] < oldest:
             band.outside.popleft()
+        while band.held and band.held[0][0] < oldest:
+            band.held.popleft()
+            self._held -= 1
         if band.prices and band.prices[0][0] < oldest:
             while band.prices and band.prices[0][0] < oldest:
                 band.prices.popleft()
@@ -133,6 +162,13 @@ class Guard:
 
     def _new_level(self, band: Band, price: float, at_ms: int) -> bool:
         """True once enough different seconds agree on another level."""
-        band.outside.append((at_ms, price))
-        near = {ms // _SECOND_MS for ms, other in band.outside if price / _NEAR < other < price * _NEAR}
+        near = {ms // _SECOND_MS for ms, other in band.outside if _is_near(other, price)}
+        second = at_ms // _SECOND_MS
+        if second not in near:  # a burst must not push the earlier seconds out
+            near.add(second)
+            band.outside.append((at_ms, price))
         return len(near) >= _AGREE
+
+
+def _is_near(other: float, price: float) -> bool:
+    return price / _NEAR < other < price * _NEAR

@@ -163,7 +163,7 @@ class Intake:
             except LookupError:
                 unusual = True
         if unusual:
-            items = [item for item in items if self._plausible(meter, item, at_ms)]
+            items = self._judged(meter, items, at_ms)
             if not items:
                 return
         if at_ms - self._timed_ms >= _TIME_EVERY_MS:
@@ -182,6 +182,22 @@ class Intake:
                 self._quarantine("history", item, held, item.received_time_ms)
         if good:
             self._outlet.liquidations(good)
+
+    def _judged(self, meter: Meter, items: Sequence[Liquidation], at_ms: int) -> list[Liquidation]:
+        """Those that can be, and before them what was held back and is found to be right."""
+        good: list[Liquidation] = []
+        for item in items:
+            passes = self._plausible(meter, item, at_ms)
+            if released := self.guard.release():
+                good += released
+                self.quarantined -= len(released)
+                self._log.info(
+                    "the new level of prices stays: what was held back is counted after all",
+                    symbol=item.symbol, price=item.price, events=len(released),
+                )  # fmt: skip
+            if passes:
+                good.append(item)
+        return good
 
     def _plausible(self, meter: Meter, item: Liquidation, at_ms: int) -> bool:
         price = float(item.price)
