@@ -120,7 +120,8 @@ def _rehearse(settings: Any, name: str) -> None:
 
     rules = {rule.name: rule for rule in settings.rules}
     if name not in rules:
-        fail(f"no rule is called {name!r}{did_you_mean(name, rules)}; the settings have {', '.join(rules)}", status=2)
+        others = did_you_mean(name, rules) or f"; there are {', '.join(rules)}"
+        fail(f"no rule is called {name!r}{others}", status=2)
     for line in rehearse(settings, rules[name]):
         click.echo(line)
 
