@@ -486,6 +486,44 @@ async def test_a_restart_writes_the_bars_that_are_missing_and_no_others(stage: S
     assert expected == minutes(stage)[1][1]
 
 
+@pytest.mark.parametrize("then_comes", [False, True], ids=["at the tick", "with an event"])
+async def test_a_leap_of_the_clock_over_all_that_is_kept_loses_no_minute(stage: Stage, then_comes: bool) -> None:
+    minute = stage.time.ms // 60_000 * 60_000
+    async with running(stage.service()):
+        await until(stage.live)
+        await stage.say(liquidation("a", minute, "1"))
+        await until(lambda: stage.usd() == (1_000_000, 0))
+        stage.time.seconds += 3_600  # the machine slept
+        if then_comes:
+            await stage.say(liquidation("b", stage.time.ms, "2"))
+        await until(lambda: len(minutes(stage)) == 1)
+        await until(lambda: stage.usd() == (2_000_000 * then_comes, 0))
+        stage.time.seconds += 61
+        await until(lambda: len(minutes(stage)) == 1 + then_comes)
+    assert (minute, [("binance", "BTC", "1.000000", 1, "0.000000", 0)]) == minutes(stage)[0]
+
+
+async def test_minutes_of_a_clock_that_was_ahead_are_written_anew_once_it_is_right(stage: Stage) -> None:
+    minute = stage.time.ms // 60_000 * 60_000
+    ahead = asyncio.create_task(stage.service().run(asyncio.Event()))
+    await until(stage.live)
+    await stage.say(liquidation("a", minute, "1"))
+    await until(lambda: stage.usd() == (1_000_000, 0))
+    stage.time.seconds += 3_600
+    await until(lambda: len(minutes(stage)) == 1)
+    await stage.say(liquidation("b", minute + 20_000, "2"))  # of the same minute, and late by that clock
+    await until(lambda: stage.metric("liqwatch_events_late_total") == 1)
+    beats = len(rows_of(stage, b"heartbeat"))
+    await until(lambda: len(rows_of(stage, b"heartbeat")) >= beats + LIQUIDATIONS.partitions)
+    stage.time.seconds -= 3_600
+    with pytest.raises(ClockWentBack):
+        async with asyncio.timeout(PATIENCE):
+            await ahead
+    async with running(stage.service()):
+        stage.time.seconds = minute / 1000 + 61
+        await until(lambda: minutes(stage)[-1] == (minute, [("binance", "BTC", "3.000000", 2, "0.000000", 0)]))
+
+
 async def test_heartbeats_say_how_far_the_totals_have_come(stage: Stage) -> None:
     async with running(stage.service()):
         await until(stage.live)

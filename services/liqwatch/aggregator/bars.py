@@ -1,14 +1,18 @@
 """Bars: what each minute brought, by venue, base and side. Pure."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ..eventlog import Entry
 from ..events import LONG, SHORT
 from ..wire import Heartbeat, encode, usd_text
-from .partition import Owned
+from .partition import Owned, Stage
 from .window import RollingTotals
 
 GRACE_MS = 1_000  # a minute has passed when events of its last second have had time to come
+LEAP_MS = 60_000  # by which the clock has not moved on between two looks, unless it leapt
+_AHEAD_MS = 10_000  # a predecessor's clock that was so far ahead of ours was wrong
 
 
 class BarRow(msgspec.Struct, gc=False, frozen=True):
@@ -37,9 +41,12 @@ def passed(minute: int, now_ms: int) -> bool:
     return (minute + 1) * 60_000 + GRACE_MS <= now_ms
 
 
-def without_written(minutes: dict[int, int], beat: Heartbeat | None) -> dict[int, int]:
-    """The minutes that the predecessor had not written: it wrote them all before each of its heartbeats."""
-    if beat is None:
+def without_written(minutes: dict[int, int], beat: Heartbeat | None, now_ms: int) -> dict[int, int]:
+    """The minutes that the predecessor had not written: it wrote them all before each of its heartbeats.
+
+    None of them counts as written if its clock was ahead: what came of them later was too late for it.
+    """
+    if beat is None or beat.as_of_ms > now_ms + _AHEAD_MS:
         return minutes
     return {m: last for m, last in minutes.items() if not (last <= beat.offset and passed(m, beat.as_of_ms))}
 
@@ -51,6 +58,26 @@ def entries(window: RollingTotals, minute: int, owners: list[Owned]) -> list[Ent
         if leaf.partition in found:
             found[leaf.partition].setdefault((leaf.venue, leaf.base), {})[leaf.side] = (usd, count)
     return [_entry(owned, minute * 60_000, found[owned.number]) for owned in owners]
+
+
+def whole(minute: int, now_ms: int, keep_seconds: int) -> bool:
+    """True while the window, which keeps so much, has all of the minute: better no new bar than a wrong one."""
+    return minute * 60 > now_ms // 1000 - keep_seconds
+
+
+def before_leap(
+    window: RollingTotals, owned: Iterable[Owned], now_ms: int, keep_seconds: int
+) -> list[tuple[Owned, Entry]]:
+    """The bars that are due and can be made, and cannot any more once the window has gone on to `now_ms`. They are
+    due no longer."""
+    made: list[tuple[Owned, Entry]] = []
+    for one in owned:
+        if one.stage is not Stage.REBUILDING:
+            for minute in sorted(minute for minute in one.minutes if not whole(minute, now_ms, keep_seconds)):
+                del one.minutes[minute]
+                if whole(minute, window.now_ms, keep_seconds):
+                    made += [(one, entry) for entry in entries(window, minute, [one])]
+    return made
 
 
 def _entry(owned: Owned, minute_ms: int, rows: dict[tuple[str, str], dict[str, tuple[int, int]]]) -> Entry:

@@ -45,6 +45,14 @@ class Intake:
         self.assignment: Assignment = NOTHING_ASSIGNED
         self.owned: dict[int, Owned] = {}
         self.received_ms: list[int] = []  # of the events that the next flush publishes
+        self.on_leap: Callable[[int], None] = lambda now_ms: None  # called before the window leaps to that time
+
+    def advance(self) -> None:
+        """Moves the window on to the present."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._window.now_ms > bars.LEAP_MS:
+            self.on_leap(now_ms)
+        self._window.advance(now_ms)
 
     async def take(self, member: Member) -> None:
         """Fetches once, and takes in what came. Raises `LogError`, also the one that reading the history met."""
@@ -90,7 +98,7 @@ class Intake:
         """Adds records to the window, each counted as what it was."""
         window, owned_by = self._window, self.owned
         counted = duplicates = late = future = unreadable = 0
-        window.advance(self._clock.now_ms())
+        self.advance()
         for record in records:
             owned = owned_by.get(record.partition)
             if owned is None:
@@ -157,7 +165,7 @@ class Intake:
 
     def _if_caught_up(self, owned: Owned) -> None:
         if owned.stage is Stage.REBUILDING and owned.reached and owned.generation is not None:
-            owned.minutes = bars.without_written(owned.minutes, owned.beat)
+            owned.minutes = bars.without_written(owned.minutes, owned.beat, self._clock.now_ms())
             owned.stage = Stage.ANNOUNCING
             self._wake()
 

@@ -47,6 +47,8 @@ class Publisher:
         self._metrics = metrics
         self._keep = keep_seconds
         self._gauges = Gauges(window, windows, metrics)
+        self._saved: list[tuple[Owned, Entry]] = []  # bars that were made just before the clock leapt
+        intake.on_leap = self._save_bars
         # Partition and row, in the order they changed: to be written at once; coins one flush after the other if
         # they are many.
         self._now: dict[tuple[int, Row], None] = {}
@@ -101,7 +103,7 @@ class Publisher:
 
     async def tick(self, ends: dict[int, int]) -> None:
         """What goes out once a second: coins at venues, expiry, tombstones, bars, then heartbeats."""
-        self._window.advance(self._clock.now_ms())
+        self._intake.advance()
         as_of_ms = self._window.now_ms
         offsets = {number: owned.offset for number, owned in self._intake.owned.items()}
         await self.flush()
@@ -124,7 +126,7 @@ class Publisher:
 
     def _see_changes(self, begins: bool = False) -> None:
         """`begins`: what has changed until now is written anyway."""
-        self._window.advance(self._clock.now_ms())
+        self._intake.advance()
         told = {number for number, owned in self._intake.owned.items() if owned.told}
         if not told and not begins:
             return
@@ -190,7 +192,17 @@ class Publisher:
                 del owned.zero_since[row]
                 owned.published.discard(row)
 
+    def _save_bars(self, now_ms: int) -> None:
+        self._saved += bars.before_leap(self._window, self._intake.owned.values(), now_ms, self._keep)
+
+    async def _write_saved(self) -> None:
+        while self._saved:
+            chunk = self._saved[:_CHUNK]
+            await self._append(BARS, [entry for owned, entry in chunk if self._holds(owned)])
+            del self._saved[: len(chunk)]
+
     async def _write_bars(self, now_ms: int) -> None:
+        await self._write_saved()
         live = [owned for owned in self._intake.owned.values() if owned.stage is Stage.LIVE]
         due = sorted({minute for owned in live for minute in owned.minutes if bars.passed(minute, now_ms)})
         for start in range(0, len(due), _BARS_AT_ONCE):
@@ -199,8 +211,7 @@ class Publisher:
             for minute in due[start : start + _BARS_AT_ONCE]:
                 owners = [owned for owned in live if minute in owned.minutes and self._holds(owned)]
                 taken += [(owned, minute, owned.minutes.pop(minute)) for owned in owners]
-                # No longer whole in memory: better no new bar than a wrong one.
-                if minute * 60 > now_ms // 1000 - self._keep:
+                if bars.whole(minute, now_ms, self._keep):
                     made += bars.entries(self._window, minute, owners)
             try:
                 await self._append(BARS, made)
