@@ -19,7 +19,7 @@ from liqwatch.alerter.pictures import QUEUE_SIZE, Pictures
 from liqwatch.amounts import DOLLAR
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
-from liqwatch.events import Bar, BarRow, Incident, Step
+from liqwatch.events import Bar, BarRow, Incident, PartitionEvidence, Step
 from liqwatch.following import Away, Follower
 from liqwatch.settings import TargetSettings
 from liqwatch.topics import BARS
@@ -165,6 +165,20 @@ def test_the_steps_so_far_are_crossings_of_their_thresholds() -> None:
         Crossing(AS_OF_MS, 1_700_000_000 * DOLLAR, 17 * 10**8 * DOLLAR, "$1.7B"),
     ] == list(found.crossings)
     assert ("Head.", 1_700_000_000 * DOLLAR) == (found.title, found.usd)
+
+
+def test_the_line_ends_at_the_total_of_the_evidence_where_the_step_tells_of_something_else() -> None:
+    """An order, or a whole cascade, is told; the line is that of the window all the same."""
+    kept = book(bar(LAST - 2, ("okx", "BTC", 70, 0)))
+    row = PartitionEvidence(partition=0, generation=1, as_of_ms=AS_OF_MS, offset=1, long_usd="75.5", short_usd="3")
+    told = step(usd=26_000_000, threshold=25_000_000)
+    found = of(kept, told.model_copy(update={"evidence": (row, row)}), rule_kind="order")
+    assert (151 * DOLLAR, 151 * DOLLAR) == (found.usd, found.crossings[0].usd)
+    assert 70 * DOLLAR == of(kept, told, rule_kind="order").usd  # without evidence, what the bars have
+
+
+def test_what_was_watched_just_now_is_no_gap_though_it_is_not_on_record_yet() -> None:
+    assert [] == list(of(book(), gaps=((AS_OF_MS - 60_000, AS_OF_MS),)).gaps)
 
 
 def test_a_step_that_is_no_total_is_a_moment_without_a_threshold() -> None:

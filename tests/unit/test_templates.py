@@ -340,6 +340,26 @@ async def test_a_step_that_was_written_before_the_restart_is_told_in_the_words_o
     assert f"<b>{written.headline}</b>\n{written.text}" == shown
 
 
+async def test_a_reload_tells_the_next_step_in_the_other_form() -> None:
+    async with Stage([longs()], {"console": TargetSettings(kind="console", form="compact")}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: len(on.emitted) == 1)
+        changed = on.settings()
+        target = TargetSettings(kind="console", form="own")
+        own = {"own": TemplateSettings(text="{{ usd.words }} {{ nothing_of_the_kind }}")}
+        one.service.reload(changed.model_copy(update={"targets": {"console": target}, "templates": own}))
+        await on.total(1_800_000_000)
+        await until(lambda: len(on.emitted) == 2)
+        assert "liquidation orders reported" in on.emitted[1]  # the long form: this template fails
+        assert 1 == one.metric("liqwatch_template_failures_total", form="own")
+        own = {"own": TemplateSettings(text="{{ kind }} {{ usd.words }}")}
+        one.service.reload(changed.model_copy(update={"targets": {"console": target}, "templates": own}))
+        await on.total(800_000_000)
+        await until(lambda: len(on.emitted) == 3)
+        assert "[warning] cleared $800M" == on.emitted[2]
+
+
 # Settings.
 
 

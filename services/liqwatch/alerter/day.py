@@ -1,7 +1,7 @@
 """The last 24 hours as a picture shows them: by minute and side, the rolling total, what was crossed and when. Pure."""
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -129,7 +129,9 @@ class MinuteBook:
 
 
 def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str], gaps: Sequence[Span]) -> Day:
-    """The 24 hours before the step. `gaps` are those of the incident's scope in that time."""
+    """The 24 hours before the step. `gaps` are those of the incident's scope in that time; of a minute or less they
+    are not shown: what was watched just now is not on record yet."""
+    gaps = [(start, end) for start, end in gaps if end - start > MINUTE_MS]
     last = step.at_ms // MINUTE_MS
     first = last - DAY_MINUTES + 1
     window = max(1, round(parse_duration(incident.window).total_seconds() / 60))
@@ -137,7 +139,13 @@ def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str
     both = [long + short for long, short in zip(*sums, strict=True)]
     mine = sums.longs if incident.side == "long" else sums.shorts if incident.side == "short" else both
     in_gap = [_covers(gaps, number * MINUTE_MS, (number + 1) * MINUTE_MS) for number in range(first, last + 1)]
-    rolling = [None if hole else usd for usd, hole in zip(_rolling(mine, window), in_gap, strict=True)]
+    whole = _rolling(mine, window)
+
+    def total(one: Step) -> int:
+        """At the time of a step; of one that has no figures of it, as far as bars tell."""
+        known = _total(incident, one)
+        return whole[min(max(one.at_ms // MINUTE_MS - first, 0), DAY_MINUTES - 1)] if known is None else known
+
     return Day(
         title=step.headline,
         side=incident.side,
@@ -146,9 +154,9 @@ def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str
         as_of_ms=step.at_ms,
         longs=sums.longs[window:],
         shorts=sums.shorts[window:],
-        rolling=rolling,
-        usd=micros(step.usd),
-        crossings=[one for one in _crossings(incident, step) if one.at_ms >= first * MINUTE_MS],
+        rolling=[None if hole else usd for usd, hole in zip(whole, in_gap, strict=True)],
+        usd=total(step),
+        crossings=[_crossing(incident, one, total(one)) for one in _rising(incident, first * MINUTE_MS, step.at_ms)],
         gaps=gaps,
     )
 
@@ -168,13 +176,26 @@ def _rolling(usd: Sequence[int], window: int) -> list[int]:
     return found
 
 
-def _crossings(incident: Incident, step: Step) -> Iterable[Crossing]:
-    """The steps up to this one, where they are totals: of another kind of rule, when it was opened and no step."""
+def _rising(incident: Incident, start_ms: int, end_ms: int) -> Iterator[Step]:
+    """The steps up, in that time."""
     for one in incident.steps:
-        if one.kind in ("fired", "stepped_up") and one.at_ms <= step.at_ms:
-            threshold = Decimal(one.threshold) if incident.rule_kind == "level" else Decimal(0)
-            words = exact(threshold) if threshold else ""
-            yield Crossing(one.at_ms, micros(one.usd), int(threshold * DOLLAR), words)
+        if one.kind in ("fired", "stepped_up") and start_ms <= one.at_ms <= end_ms:
+            yield one
+
+
+def _crossing(incident: Incident, step: Step, usd: int) -> Crossing:
+    """Of a rule that is not about totals, a moment without a threshold."""
+    threshold = Decimal(step.threshold) if incident.rule_kind == "level" else Decimal(0)
+    return Crossing(step.at_ms, usd, int(threshold * DOLLAR), exact(threshold) if threshold else "")
+
+
+def _total(incident: Incident, step: Step) -> int | None:
+    """The total of the incident's scope, side and window: that of the evidence, else what the step was judged by."""
+    if step.evidence:
+        longs = sum(micros(row.long_usd) for row in step.evidence)
+        shorts = sum(micros(row.short_usd) for row in step.evidence)
+        return longs if incident.side == "long" else shorts if incident.side == "short" else longs + shorts
+    return micros(step.usd) if incident.rule_kind in ("level", "surge", "record") else None
 
 
 def _covers(spans: Sequence[Span], start: int, end: int) -> bool:
