@@ -24,7 +24,10 @@ _CONFIG = click.option(
     help="Settings (TOML). Default: $LIQWATCH_CONFIG, ./liqwatch.toml, else the defaults that come with the program.",
 )
 
-SCENARIOS = ("crash-day", "2025-09-22", "2025-10-10", "2026-01-30", "quiet", "burst")
+SCENARIOS = (
+    "crash-day", "2021-04-17", "2021-05-19", "2022-10-25", "2022-11-08", "2025-02-03", "2025-09-22", "2025-10-10",
+    "2026-01-30", "2026-02-05", "quiet", "burst",
+)  # fmt: skip
 _SCENARIO = click.option(
     "--scenario", type=click.Choice(SCENARIOS), default=SCENARIOS[0], show_default=True, help="A day of that shape."
 )

@@ -123,3 +123,45 @@ def test_an_unknown_scenario_is_refused_with_the_known_names() -> None:
 def test_only_venues_have_shares() -> None:
     assert set(shares.USUAL) <= set(venues.names())
     assert set(VENUES) <= set(venues.names())
+
+
+# Millions: total, longs where they were told; parts of the total by venue and coin.
+PUBLISHED: dict[str, tuple[float, float | None, dict[str, float], dict[str, float]]] = {
+    "2021-04-17": (9850, 8680, {"binance": 0.53, "htx": 0.18, "bybit": 0.115}, {"BTC": 0.645, "ETH": 0.127}),
+    "2021-05-19": (8600, None, {"binance": 0.116}, {}),
+    "2022-10-25": (1260, 160, {"bitget": 0.82, "binance": 0.05}, {}),
+    "2022-11-08": (870, 710, {}, {"SOL": 0.056}),
+    "2025-02-03": (2240, None, {"bybit": 0.149}, {}),
+    "2026-02-05": (1450 + 2607, 1240 + 2140, {}, {"BTC": 0.51, "ETH": 0.22, "SOL": 0.072}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_an_older_day_has_its_published_totals_and_parts(name: str) -> None:
+    """The parts to a third: large orders go where there is room for them."""
+    total, longs, by_venue, by_coin = PUBLISHED[name]
+    scenario = scenarios.named(name)
+    assert usd(scenario.orders) == pytest.approx(total * 1e6, rel=0.01)
+    if longs is not None:
+        assert of(scenario, lambda order: order.side == "long") == pytest.approx(longs * 1e6, rel=0.01)
+    for venue, share in by_venue.items():
+        part = of(scenario, lambda order, venue=venue: order.venue == venue)
+        assert part / total / 1e6 == pytest.approx(share, rel=0.35), venue
+    for coin, share in by_coin.items():
+        part = of(scenario, lambda order, coin=coin: LISTINGS[order.venue, order.symbol].base == coin)
+        assert part / total / 1e6 == pytest.approx(share, rel=0.35), coin
+
+
+def test_older_days_have_the_largest_orders_and_the_readings_that_were_told() -> None:
+    april, february = scenarios.named("2021-04-17", orders=4_000), scenarios.named("2026-02-05", orders=4_000)
+    assert 68.73e6 == pytest.approx(max(map(worth, april.orders)), rel=0.001)
+    assert 12e6 == pytest.approx(max(map(worth, february.orders)), rel=0.001)
+    reading = 24 * HOUR_MS
+    assert within(february, 0, reading) == pytest.approx(1450e6, rel=0.01)
+    assert within(february, 0, reading, "long") == pytest.approx(1240e6, rel=0.01)
+    assert within(february, 20 * HOUR_MS, reading) == pytest.approx(646e6, rel=0.01)
+    assert within(february, 23 * HOUR_MS, reading) == pytest.approx(85e6, rel=0.01)
+    assert within(february, reading, 2 * reading, "long") == pytest.approx(2140e6, rel=0.01)
+    assert within(scenarios.named("2021-05-19", orders=4_000), 0, 18 * HOUR_MS) > 8e9
+    first = int(15.5 * HOUR_MS)
+    assert within(scenarios.named("2022-10-25", orders=4_000), 0, first) == pytest.approx(750e6, rel=0.01)

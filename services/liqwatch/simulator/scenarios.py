@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..events import LONG
+from .olddays import ALTS, Made, april_2021, february_2025, february_2026, may_2021, november_2022, october_2022
 from .orders import Order, by_time
 from .shapes import HOUR_MS, MINUTE_MS, Maker, Mix, Phase
 from .shares import JANUARY_2026, OCTOBER_2025, USUAL, simulated
@@ -26,8 +27,7 @@ class Scenario:
     lasts_ms: int
 
 
-_ALTS = {"SOL": 9, "XRP": 7, "DOGE": 6, "BNB": 3, "ADA": 3, "LINK": 3, "AVAX": 2, "SUI": 3, "LTC": 2, "ENA": 2}
-_COINS = _ALTS | {"BTC": 30, "ETH": 24, "WLD": 2, "PEPE": 2}
+_COINS = ALTS | {"BTC": 30, "ETH": 24, "WLD": 2, "PEPE": 2}
 _VENUES = simulated(USUAL)
 
 
@@ -49,17 +49,14 @@ def burst(events_per_second: int, seconds: int, seed: int | str = 1) -> Scenario
     return Scenario("burst", about, tuple(by_time(maker.orders(phase))), seconds * 1000)
 
 
-_Made = tuple[Iterable[Order], int]
-
-
 def _all(maker: Maker, phases: Iterable[Phase]) -> list[Order]:
     return [order for phase in phases for order in maker.orders(phase)]
 
 
-def _2025_09_22(seed: str, orders: int | None) -> _Made:
+def _2025_09_22(seed: str, orders: int | None) -> Made:
     """Total 1.70 billion, 1.615 of it longs; 1.07 (1.05) from 06:30 to 07:30; ETH and BTC heavy."""
     count = orders or 30_000
-    mix = Mix(_VENUES, _ALTS | {"ETH": 27, "BTC": 15}, 6e6)
+    mix = Mix(_VENUES, ALTS | {"ETH": 27, "BTC": 15}, 6e6)
     maker = Maker(mix, seed)
     largest = maker.one(7 * HOUR_MS, ("okx", "BTC-USDT-SWAP"), LONG, 12.74e6, 0.97)
     phases = (
@@ -70,7 +67,7 @@ def _2025_09_22(seed: str, orders: int | None) -> _Made:
     return [largest, *_all(maker, phases)], 34 * HOUR_MS
 
 
-def _2025_10_10(seed: str, orders: int | None) -> _Made:
+def _2025_10_10(seed: str, orders: int | None) -> Made:
     """19.1 billion, 16.7 of it longs; the minute 21:15 UTC 3.21, 93.5 % of it longs. The clock starts at 13:00 UTC."""
     count = orders or 40_000
     mix = Mix(simulated(OCTOBER_2025), _COINS, 90e6)
@@ -86,7 +83,7 @@ def _2025_10_10(seed: str, orders: int | None) -> _Made:
     return _all(Maker(mix, seed), phases), 38 * HOUR_MS
 
 
-def _2026_01_30(seed: str, orders: int | None) -> _Made:
+def _2026_01_30(seed: str, orders: int | None) -> Made:
     """Wavers around 1.7 billion: 1.68, then to and fro while shorts leave the window, to 1.70; largest HTX 80.57."""
     count = orders or 40_000
     mix = Mix(simulated(JANUARY_2026), _COINS | {"BTC": 60, "ETH": 34}, 30e6)
@@ -118,7 +115,7 @@ def _2026_01_30(seed: str, orders: int | None) -> _Made:
     return [largest, *_all(maker, phases)], 40 * HOUR_MS
 
 
-def _crash_day(seed: str, orders: int | None) -> _Made:
+def _crash_day(seed: str, orders: int | None) -> Made:
     """A slide to 1.7 billion of longs, then a crash to 12; quick enough to watch, slow enough to read."""
     count = orders or 24_000
     mix = Mix(_VENUES, _COINS, 60e6)
@@ -134,7 +131,7 @@ def _crash_day(seed: str, orders: int | None) -> _Made:
     return _all(maker, phases), 36 * HOUR_MS
 
 
-def _quiet(seed: str, orders: int | None) -> _Made:
+def _quiet(seed: str, orders: int | None) -> Made:
     """A day without news."""
     count = orders or 3_000
     maker = Maker(Mix(_VENUES, _COINS, 1.5e6), seed)
@@ -142,16 +139,22 @@ def _quiet(seed: str, orders: int | None) -> _Made:
     return _all(maker, phases), 24 * HOUR_MS
 
 
-def _burst(seed: str, orders: int | None) -> _Made:
+def _burst(seed: str, orders: int | None) -> Made:
     scenario = burst((orders or 150_000) // 30, 30, seed)
     return scenario.orders, scenario.lasts_ms
 
 
-_SCENARIOS: Mapping[str, tuple[Callable[[str, int | None], _Made], str]] = {
+_SCENARIOS: Mapping[str, tuple[Callable[[str, int | None], Made], str]] = {
     "crash-day": (_crash_day, "$1.7B of longs, then a crash to $12B, and a day for it to pass."),
+    "2021-04-17": (april_2021, "$9.85B in a day, $8.68B of it longs, half of that at Binance."),
+    "2021-05-19": (may_2021, "$8.6B in a day, more than $8B of it in 18 hours."),
+    "2022-10-25": (october_2022, "Shorts: $1.1B in a day, 85 % of it on one venue."),
+    "2022-11-08": (november_2022, "The end of FTX: $0.7B of longs in a day, and in no hour much."),
+    "2025-02-03": (february_2025, "$2.24B in a day, most of it in two hours."),
     "2025-09-22": (_2025_09_22, "$1.70B in a day, 95 % longs, $1.07B of it in one hour."),
     "2025-10-10": (_2025_10_10, "The largest day so far: $19.1B, $3.21B of it in one minute."),
     "2026-01-30": (_2026_01_30, "Crosses $1.7B slowly, to and fro."),
+    "2026-02-05": (february_2026, "$1.45B on one day, $2.6B on the next."),
     "quiet": (_quiet, "A day without news: about $220M."),
     "burst": (_burst, "5,000 events a second for half a minute."),
 }
