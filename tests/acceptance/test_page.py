@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from liqwatch.alerter.text import money
 from liqwatch.simulator import Simulator
@@ -166,22 +167,28 @@ async def test_a_cut_connection_shows_with_the_time_of_the_figures_and_heals(wat
 
 async def test_the_page_keeps_nobody_out(watched: Watched) -> None:
     page = watched.page
-    for scheme, width in (("light", 360), ("dark", 360), ("light", 2560), ("dark", 1400), ("light", 1400)):
+    widths = (360, 390, 768, 1400, 2560)
+    for scheme, width in ((scheme, width) for scheme in ("light", "dark") for width in widths):
         await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         await page.set_viewport_size({"width": width, "height": 900})
         await page.wait_for_timeout(600)  # the tiles are placed anew
         assert [] == await barriers(page), (scheme, width)
         assert await page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+        for name in ("How to read this", "at least"):
+            await page.get_by_role("button", name=name).first.click()
+            assert [] == await barriers(page), (scheme, width, name)
+            await page.keyboard.press("Escape")
+            await expect(page.locator("#about")).to_be_hidden()
     await _is_worked_by_keys(page)
     assert [] == watched.complaints.found
-    await page.evaluate("document.querySelector('#both').style.color = '#ddd'")
+    await page.evaluate("document.querySelector('#both').style.color = '#444'")  # on dark
     assert any("color-contrast" in found for found in await barriers(page)), "the check sees nothing"
 
 
 async def _is_worked_by_keys(page: Page) -> None:
     await page.locator("body").focus()
     reached: set[str] = set()
-    for _ in range(30):
+    for _ in range(40):
         await page.keyboard.press("Tab")
         reached.add(
             await page.evaluate(
@@ -189,11 +196,87 @@ async def _is_worked_by_keys(page: Page) -> None:
             )
         )
     assert {"The tape, a table that scrolls", "The venues, a table that scrolls"} <= reached
-    assert {"5m", "1h", "24h", "60", "300", "size", "SUMMARY", "A"} <= reached
+    assert {"5m", "1h", "24h", "60", "300", "size", "SUMMARY", "A", "help-button", "long-floor", "chart"} <= reached
     await page.get_by_role("button", name="1h", exact=True).focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("button", name="1h", exact=True)).to_have_attribute("aria-pressed", "true")
     await expect(page.locator("#window-words")).to_have_text("1 hour")
+    await page.locator("#chart").focus()
+    for key in ("Home", "ArrowRight"):
+        await page.keyboard.press(key)
+    await expect(page.locator("#chart-said")).to_have_text(
+        re.compile(r"^\d\d:\d[05]: longs nobody watched, shorts nobody")
+    )
+
+
+async def test_a_venue_shows_when_it_was_not_watched_and_why(tmp_path: Path) -> None:
+    async with web_stage(tmp_path) as stage, chromium() as browser:
+        now_ms = stage.clock.now_ms()
+        await stage.watched("bybit", now_ms - 25 * HOUR_MS, now_ms - 5 * HOUR_MS, open=False, ended_by="all: silent")
+        await stage.watched("bybit", now_ms - 3 * HOUR_MS, now_ms - 2 * HOUR_MS, open=False, ended_by="all: closed")
+        await stage.watched(
+            "bybit", now_ms - 5 * HOUR_MS, now_ms - 4 * HOUR_MS, open=False, kind="filled", interval_id="f"
+        )
+        await stage.watched("bybit", now_ms - HOUR_MS, now_ms)
+        await stage.totals("all", "5000000")
+        await stage.beat()
+        await stage.settled()
+        page = await browser.new_page()
+        complaints = Complaints(page)
+        await page.goto(stage.origin)
+        await expect(page.locator("#unwatched")).to_have_text("Not watched now: Binance.")
+        row = page.locator("#venues tbody tr", has_text="Bybit")
+        await expect(row.get_by_role("img")).to_have_attribute("aria-label", "2 gaps in the last 24 hours")
+        strip = row.locator(".strip rect")
+        assert ["watched", "filled", "gap", "gap"] == [await one.get_attribute("class") for one in await strip.all()]
+        wide = [float(await one.get_attribute("width") or 0) for one in await strip.all()]
+        assert [1440, 60, 60, 60] == [round(one) for one in wide]
+        clock = "%Y-%m-%d %H:%M:%S"
+        opened = datetime.fromtimestamp((now_ms - 2 * HOUR_MS) // 1000, UTC).strftime(clock)
+        ended = datetime.fromtimestamp((now_ms - HOUR_MS) // 1000, UTC).strftime("%H:%M:%S")
+        words = f"{opened} to {ended} (1 h): all: closed"
+        assert words == await strip.last.locator("title").text_content()
+
+        button = row.get_by_role("button")
+        await button.focus()
+        await page.keyboard.press("Enter")
+        listed = page.locator("#about li")
+        await expect(listed).to_have_count(3)
+        await expect(listed.first).to_have_text(words)
+        await expect(listed.last).to_contain_text("all: silent; read from the venue's own list afterwards")
+        await expect(page.locator("#about-title")).to_have_text(
+            re.compile(r"^Bybit: watched 91\.[67] % of the last 24 hours$")
+        )
+        assert [] == await barriers(page)
+        await page.keyboard.press("Escape")
+        await expect(button).to_be_focused()  # though the table has been told anew meanwhile
+        await page.wait_for_timeout(2500)
+        await expect(button).to_be_focused()
+
+        await page.locator("#long-floor").click()
+        await expect(page.locator("#about-text")).to_contain_text("Binance publishes only a part of the orders.")
+        await expect(page.locator("#about-text")).to_contain_text("Not watched all the time in the last 24h:")
+        await page.get_by_role("button", name="Close").click()
+        assert [] == complaints.found
+        await page.close()
+
+
+async def test_the_day_moves_on_though_nothing_comes(tmp_path: Path) -> None:
+    async with web_stage(tmp_path) as stage, chromium() as browser:
+        page = await browser.new_page()
+        asked: list[str] = []
+
+        async def an_old_answer_first(route: Route) -> None:
+            answer = await route.fetch()
+            body = await answer.json()
+            body["as_of_ms"] -= 0 if asked else 10 * 60_000
+            asked.append(route.request.url)
+            await route.fulfill(response=answer, json=body)
+
+        await page.route("**/api/v1/bars?*", an_old_answer_first)
+        await page.goto(stage.origin)
+        await until(lambda: len(asked) == 2, LIMIT / 1000)
+        await page.close()
 
 
 async def test_a_symbol_never_becomes_markup(tmp_path: Path) -> None:
@@ -224,7 +307,7 @@ async def test_a_day_in_one_picture(tmp_path: Path) -> None:
         complaints = Complaints(page)
         await page.goto(origin[1])
         # The last rung is passed when the crash is over and the day is still in the window.
-        await expect(page.locator("#rungs")).to_contain_text("past the last rung", timeout=90_000)
+        await expect(page.locator("#rungs")).to_contain_text("past the last threshold", timeout=90_000)
         await expect(page.locator("#open li").first).to_be_visible(timeout=LIMIT)
         await expect(page.locator("#stale")).to_be_hidden(timeout=LIMIT)
         await expect(page.locator("#chart")).to_have_attribute(

@@ -1,6 +1,7 @@
 // The last 24 hours: bars by side, the rolling total, the rungs of the rules, alerts, and the time nobody watched.
 
-import { dollars, moment, money } from "./words.js";
+import { byId, say } from "./dom.js";
+import { clock, dollars, moment, money } from "./words.js";
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isWall = () => innerWidth >= 1760;
@@ -14,11 +15,20 @@ export class Chart {
   #rungs = [];
   #marks = [];
   #step = 300;
+  #asOf = 0;
+  #window = "";
+  #built = "";
 
   constructor(box) {
     this.#box = box;
+    box.addEventListener("keydown", (event) => this.#walk(event));
     new ResizeObserver(() => this.#resize()).observe(box);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#build());
+  }
+
+  /** Has a bar passed since it was shown? */
+  isBehind(nowMs) {
+    return nowMs - this.#asOf >= this.#step * 1000;
   }
 
   /** `answer` of /api/v1/bars, with the live totals of the same window as the newest point of the lines. */
@@ -38,12 +48,15 @@ export class Chart {
       amounts.shortSum[last] = dollars(totals.short.usd);
     }
     this.#step = answer.step_seconds;
+    this.#asOf = answer.as_of_ms;
+    this.#window = answer.window;
     this.#watched = answer.bars.map((bar) => bar.watched);
     const starts = answer.bars.map((bar) => bar.start_ms / 1000);
     this.#data = [starts, amounts.long, amounts.short, amounts.longSum, amounts.shortSum];
     this.#box.setAttribute("aria-label", this.#summary(answer));
-    if (this.#chart === null) this.#build();
+    if (this.#chart === null || this.#built !== this.#look()) this.#build();
     else this.#chart.setData(this.#data);
+    this.#tell(this.#chart?.cursor.idx);
   }
 
   /** Thresholds in dollars with the side they are for; alerts as `{at_ms, severity}`. */
@@ -55,11 +68,19 @@ export class Chart {
 
   #summary(answer) {
     const total = (name) => answer.bars.reduce((sum, bar) => sum + dollars(bar[name]), 0);
-    return `Chart of the last 24 hours: longs ${money(total("long_usd"))}, shorts ${money(total("short_usd"))}`;
+    const sums = `longs ${money(total("long_usd"))}, shorts ${money(total("short_usd"))}`;
+    return `Chart of the last 24 hours: ${sums}; arrow keys go from bar to bar`;
   }
 
   #resize() {
-    if (this.#chart !== null && this.#box.clientWidth) this.#chart.setSize(this.#size());
+    if (this.#chart === null || !this.#box.clientWidth) return;
+    if (this.#built !== this.#look()) this.#build();
+    else this.#chart.setSize(this.#size());
+  }
+
+  /** What cannot be changed once it is drawn. */
+  #look() {
+    return `${this.#window} ${isWall()}`;
   }
 
   #size() {
@@ -73,6 +94,7 @@ export class Chart {
   #build() {
     if (this.#data[0].length === 0) return;
     if (this.#chart !== null) this.#chart.destroy();
+    this.#built = this.#look();
     const bars = uPlot.paths.bars({ size: [0.85, 24] });
     const side = (label, name) => ({
       label, stroke: colour(name), fill: colour(name), width: 0, paths: bars, scale: "bar", points: { show: false },
@@ -104,12 +126,40 @@ export class Chart {
       series: [
         { value: (_chart, time) => (time === null ? "–" : `${moment(time * 1000).slice(0, 16)} UTC`), label: "from" },
         side("longs", "--long"), side("shorts", "--short"),
-        line("longs in the window", "--long"), line("shorts in the window", "--short"),
+        line(`longs of ${this.#window}`, "--long"), line(`shorts of ${this.#window}`, "--short"),
       ],
       cursor: { drag: { x: false, y: false } },
-      hooks: { drawClear: [(chart) => this.#behind(chart)], draw: [(chart) => this.#before(chart)] },
+      hooks: {
+        drawClear: [(chart) => this.#behind(chart)],
+        draw: [(chart) => this.#before(chart)],
+        setCursor: [(chart) => this.#tell(chart.cursor.idx)],
+      },
     };
     this.#chart = new uPlot(options, this.#data, this.#box);
+  }
+
+  /** Below the chart: the bar under the cursor, else the newest; and the alerts of that bar. */
+  #tell(index) {
+    const chosen = index ?? null;
+    if (chosen === null && this.#data[0].length) this.#chart?.setLegend({ idx: this.#data[0].length - 1 }, false);
+    const from = chosen === null ? 0 : this.#data[0][chosen] * 1000;
+    const marks = this.#marks.filter((mark) => mark.at_ms >= from && mark.at_ms < from + this.#step * 1000);
+    byId("chart-alert").hidden = marks.length === 0;
+    say(byId("chart-alert"), marks.map((mark) => `▼ ${clock(mark.at_ms)} ${mark.headline}`).join(" "));
+  }
+
+  /** Left and right, home and end: for who has no mouse. */
+  #walk(event) {
+    const last = this.#data[0].length - 1;
+    const now = this.#chart?.cursor.idx ?? last;
+    const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last }[event.key];
+    if (next === undefined || this.#chart === null) return;
+    event.preventDefault();
+    const at = Math.min(Math.max(next, 0), last);
+    this.#chart.setCursor({ left: this.#chart.valToPos(this.#data[0][at], "x"), top: 1 });
+    const [times, longs, shorts] = this.#data;
+    const amount = (value) => (value === null ? "nobody watched" : money(Math.abs(value)));
+    say(byId("chart-said"), `${moment(times[at] * 1000).slice(11, 16)}: longs ${amount(longs[at])}, shorts ${amount(shorts[at])}`);
   }
 
   #around(low, high) {
@@ -127,6 +177,7 @@ export class Chart {
     const clip = (y) => Math.min(Math.max(y, bbox.top), bbox.top + bbox.height);
     const height = (usd) => clip(chart.valToPos(usd, "sum", true));
     ctx.save();
+    this.#gaps(chart);
     let written = Infinity;
     for (const rung of this.#rungs) {
       const y = height(rung.usd);
@@ -138,7 +189,6 @@ export class Chart {
       this.#rung(ctx, bbox, y, legible ? `${rung.side === "both" ? "total" : `${rung.side}s`} ${money(rung.usd)}` : "");
       if (legible) written = y;
     }
-    this.#gaps(chart);
     ctx.restore();
   }
 
@@ -147,7 +197,11 @@ export class Chart {
     ctx.fillStyle = colour("--warn");
     ctx.font = `${(isWall() ? 16 : 11) * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
-    ctx.fillText(words, bbox.left + 4 * ratio, y - 3 * ratio);
+    ctx.strokeStyle = colour("--card"); // a halo: it has to be read on the hatching too
+    ctx.lineWidth = 4 * ratio;
+    ctx.lineJoin = "round";
+    ctx.strokeText(words, bbox.left + 4 * ratio, y - 4 * ratio);
+    ctx.fillText(words, bbox.left + 4 * ratio, y - 4 * ratio);
     ctx.strokeStyle = colour("--warn");
     ctx.lineWidth = ratio;
     ctx.setLineDash([4 * ratio, 4 * ratio]);

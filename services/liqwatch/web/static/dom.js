@@ -15,6 +15,14 @@ export function make(tag, className, ...inside) {
   return element;
 }
 
+/** A new element of a drawing. */
+export function draw(tag, attributes, ...inside) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...inside);
+  return element;
+}
+
 /** A row of buttons of which one is pressed. */
 export function choices(box, names, words, choose) {
   const buttons = names.map((name) => {
@@ -30,4 +38,11 @@ export function choices(box, names, words, choose) {
 /** Shows which of the buttons is pressed. */
 export function press(box, name) {
   for (const button of box.children) button.setAttribute("aria-pressed", String(button.dataset.choice === String(name)));
+}
+
+/** Opens the one dialog there is, with a title and what it says. */
+export function tell(title, ...inside) {
+  say(byId("about-title"), title);
+  byId("about-text").replaceChildren(...inside);
+  byId("about").showModal();
 }

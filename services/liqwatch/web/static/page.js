@@ -1,24 +1,28 @@
 // The page: takes what the stream says, and shows it.
 
 import { Chart } from "./chart.js";
-import { byId, choices, make, press, say } from "./dom.js";
+import { byId, choices, make, press, say, tell } from "./dom.js";
 import { Stream } from "./stream.js";
 import { drawTreemap } from "./treemap.js";
-import { showIncidents, showSilences, showTape, showTotals, showVenues } from "./parts.js";
+import { showIncidents, showSilences, showTape, showTotals, showUnwatched, tellFloor } from "./parts.js";
+import { showVenues } from "./venues.js";
 import { clock, dollars, money, windowWords } from "./words.js";
 
 const SIZES = [10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 10_000_000];
 const STEPS = [60, 300];
 const TAPE_KEPT = 500;
 const BARS_EVERY_MS = 4000;
+const GAPS_EVERY_MS = 15_000;
+const TAPE_EVERY_MS = 60_000;
 
 const state = {
-  windows: [], window: "24h", step: 300, size: SIZES[2], nowMs: 0, asOfMs: 0,
-  totals: new Map(), coins: new Map(), venues: [], events: new Map(), incidents: new Map(), silences: [],
+  windows: [], window: "24h", step: 300, size: SIZES[2], nowMs: 0, asOfMs: 0, sinceMs: 0, tapeSinceMs: 0,
+  totals: new Map(), coins: new Map(), venues: [], gaps: new Map(), events: new Map(), incidents: new Map(), silences: [],
 };
 const chart = new Chart(byId("chart"));
 let barsDue = null;
 let barsAt = 0;
+let gapsDue = null;
 const dirty = new Set();
 
 function mark(...parts) {
@@ -37,7 +41,10 @@ function render() {
   }
   const coins = state.coins.get(state.window);
   if (parts.has("coins") && coins) drawTreemap(byId("treemap"), coins);
-  if (parts.has("venues")) showVenues(state.venues, state);
+  if (parts.has("venues")) {
+    showVenues(state.venues, state);
+    showUnwatched(state.venues);
+  }
   if (parts.has("tape")) showTape(state);
   if (parts.has("incidents")) showIncidents([...state.incidents.values()], state);
   if (parts.has("silences")) showSilences(state.silences);
@@ -54,7 +61,7 @@ function annotate(totals) {
   const marks = whole.flatMap((incident) =>
     incident.steps
       .filter((step) => step.kind === "fired" || step.kind === "stepped_up")
-      .map((step) => ({ at_ms: step.at_ms, severity: incident.severity })),
+      .map((step) => ({ at_ms: step.at_ms, severity: incident.severity, headline: step.headline })),
   );
   chart.annotate(rungs.sort((one, other) => one.usd - other.usd), marks);
 }
@@ -67,6 +74,7 @@ function take(data, isNew) {
     choices(byId("windows"), data.windows, (name) => name, chooseWindow);
     press(byId("windows"), state.window);
     dueBars(0);
+    loadTape();
   }
   state.nowMs = data.now_ms;
   state.asOfMs = data.as_of_ms;
@@ -75,10 +83,15 @@ function take(data, isNew) {
   for (const one of data.coins ?? []) state.coins.set(one.window, one);
   for (const one of data.incidents ?? []) state.incidents.set(one.incident_id, one);
   for (const id of data.gone ?? []) state.incidents.delete(id);
-  if (data.venues) state.venues = data.venues;
+  if (data.venues) {
+    const states = (venues) => venues.map((venue) => venue.venue + venue.state).join();
+    if (isNew || states(data.venues) !== states(state.venues)) loadGaps();
+    state.venues = data.venues;
+  }
   if (data.silences) state.silences = data.silences;
   if (data.events) keep(data.events);
-  if (data.bars_ms) dueBars(BARS_EVERY_MS);
+  // Time goes on also where nothing comes: the day moves, and what nobody watches has to show.
+  if (data.bars_ms || chart.isBehind(state.nowMs)) dueBars(BARS_EVERY_MS);
   const parts = ["totals", "coins", "venues", "incidents", "silences"].filter((part) => isNew || data[part]);
   mark("clock", ...parts, ...(isNew || data.events ? ["tape"] : []));
 }
@@ -120,11 +133,28 @@ async function loadBars() {
 
 async function loadTape() {
   try {
-    const answer = await ask("events", { min_usd: state.size, limit: 200 });
+    const { size } = state;
+    const answer = await ask("events", { min_usd: size, limit: 200 });
+    if (size === state.size) state.tapeSinceMs = answer.complete_since_ms;
     keep(answer.events);
     mark("tape");
   } catch {
     // what the stream brings is shown in any case
+  }
+}
+
+async function loadGaps() {
+  clearTimeout(gapsDue);
+  gapsDue = setTimeout(loadGaps, GAPS_EVERY_MS);
+  try {
+    const answer = await ask("gaps", {});
+    state.gaps = new Map(answer.venues.map((one) => [one.venue, { ...one, answer }]));
+    // Watched by nobody from the beginning of the day on: until then the window cannot be full.
+    const starts = answer.venues.map(({ gaps: [first] }) => (first?.from_ms === answer.from_ms ? first.to_ms : 0));
+    state.sinceMs = Math.min(...starts, Infinity);
+    mark("venues", "totals");
+  } catch {
+    // the stream says whether we are connected
   }
 }
 
@@ -164,5 +194,11 @@ byId("size").addEventListener("change", (event) => {
   mark("tape");
   loadTape();
 });
+setInterval(loadTape, TAPE_EVERY_MS);
+byId("help-button").addEventListener("click", () => tell("How to read this page", byId("help").content.cloneNode(true)));
+byId("about-close").addEventListener("click", () => byId("about").close());
+for (const side of ["long", "short"]) {
+  byId(`${side}-floor`).addEventListener("click", () => tellFloor(state.totals.get(state.window), state));
+}
 new ResizeObserver(() => mark("coins")).observe(byId("treemap"));
 new Stream({ snapshot: (data) => take(data, true), update: (data) => take(data, false), state: connection });

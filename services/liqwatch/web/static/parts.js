@@ -1,18 +1,20 @@
-// The parts of the page that are text: totals, rungs, venues, tape, alerts.
+// The parts of the page that are text: totals, rungs, tape, alerts.
 
-import { byId, make, say } from "./dom.js";
-import { ago, clock, dollars, lag, moment, money, percent } from "./words.js";
+import { byId, make, say, tell } from "./dom.js";
+import { clock, dollars, moment, money, percent } from "./words.js";
 
 const TAPE_ROWS = 60;
+const DAY_MS = 86_400_000;
 const unfolded = new Set(); // alerts whose text is shown
-const STATES = { watched: "watched", not_watched: "not watched", never_seen: "never seen" };
 
 /** The two sides of a window, how complete they are, and how far it is to the next rung. */
 export function showTotals(totals, state) {
   for (const side of ["long", "short"]) {
     const one = totals[side];
     say(byId(`${side}-usd`), money(one.usd));
-    say(byId(`${side}-floor`), totals.at_least ? "at least" : "");
+    const floor = byId(`${side}-floor`);
+    floor.hidden = !totals.at_least;
+    floor.title = floorWords(totals, state).join(" ");
     say(byId(`${side}-share`), percent(one.share));
     say(byId(`${side}-count`), `${one.count.toLocaleString("en-US")} orders`);
     byId(`split-${side}`).style.width = `${(one.share ?? 0) * 100}%`;
@@ -26,6 +28,33 @@ export function showTotals(totals, state) {
   byId("rungs").replaceChildren(...totals.rungs.map((rung) => rungItem(rung, totals)));
 }
 
+/** Why a figure is a floor, in sentences. */
+function floorWords(totals, state) {
+  const words = ["The real sum is larger than what was seen:"];
+  const names = (chosen) => chosen.map((venue) => title(venue.venue, state)).join(", ");
+  const partly = totals.coverage.venues.filter((venue) => venue.completeness !== "all");
+  const missed = totals.coverage.venues.filter((venue) => venue.share < 0.9995);
+  if (partly.length) words.push(`${names(partly)} ${partly.length === 1 ? "publishes" : "publish"} only a part of the orders.`);
+  if (missed.length) words.push(`Not watched all the time in the last ${totals.window}: ${names(missed)}.`);
+  return words;
+}
+
+/** The same at length, for who has no mouse to rest on it. */
+export function tellFloor(totals, state) {
+  const lines = floorWords(totals, state).map((words) => make("p", "", words));
+  tell("At least", ...lines, make("p", "muted", "How long each venue was watched, and when not, is in its row below."));
+}
+
+/** Above the figures: which venues nobody watches now. */
+export function showUnwatched(venues) {
+  const down = venues.filter((venue) => venue.state !== "watched");
+  const named = down.map((venue) => venue.title + (venue.detail ? ` (${venue.detail})` : ""));
+  const box = byId("unwatched");
+  box.hidden = down.length === 0;
+  const all = down.length === venues.length;
+  say(box, all ? "No venue is watched now: nothing new can be seen." : `Not watched now: ${named.join(", ")}.`);
+}
+
 function title(venue, state) {
   return state.venues.find((one) => one.venue === venue)?.title ?? venue;
 }
@@ -35,6 +64,7 @@ function coverageWords(totals, state) {
   const venues = coverage.venues;
   if (!venues.length) return "nothing is known of it";
   const parts = [`${percent(coverage.share)} of the window on ${venues.length} venues`];
+  if (state.sinceMs > state.nowMs - totals.window_seconds * 1000) parts.push(`only since ${moment(state.sinceMs)} UTC`);
   const least = venues.reduce((one, other) => (other.share < one.share ? other : one));
   if (least.share < 0.9995 && coverage.share - least.share > 0.005) {
     parts.push(`least ${title(least.venue, state)} ${percent(least.share)}`);
@@ -68,36 +98,16 @@ function largestWords(record, state) {
 }
 
 function rungItem(rung, totals) {
-  const sides = { long: "Longs", short: "Shorts", both: "Together" }[rung.side];
+  const sides = { long: "Longs", short: "Shorts", both: "Both together" }[rung.side];
   const usd = rung.side === "both" ? totals.total.usd : totals[rung.side].usd;
   const words = rung.next_usd
-    ? `${sides}: ${money(rung.distance_usd)} to ${money(rung.next_usd)}`
-    : `${sides}: past the last rung, ${money(rung.reached_usd)}`;
+    ? `${sides}: ${money(rung.distance_usd)} more, and ${money(rung.next_usd)} is reached`
+    : `${sides}: past the last threshold, ${money(rung.reached_usd)}`;
   const track = make("div", "track", make("span", ""));
   track.setAttribute("aria-hidden", "true");
   const share = rung.next_usd ? dollars(usd) / dollars(rung.next_usd) : 1;
   track.firstChild.style.width = `${Math.min(100, share * 100)}%`;
-  return make("li", "", words, make("span", "muted small", ` (${rung.rule})`), track);
-}
-
-/** The table of venues, for the chosen window. */
-export function showVenues(venues, state) {
-  const cell = (text, className = "") => make("td", className, text);
-  const rows = venues.map((venue) => {
-    const part = venue.windows[state.window];
-    const head = make("th", "", venue.title);
-    head.scope = "row";
-    const good = venue.state === "watched";
-    const words = STATES[venue.state] + (good || !venue.detail ? "" : `: ${venue.detail}`);
-    const kind = cell(venue.completeness);
-    kind.title = venue.completeness_note;
-    return make(
-      "tr", "", head, cell(words, good ? "" : "bad"), kind, cell(percent(part?.share), "number"),
-      cell(money(part?.long_usd ?? "0"), "number long"), cell(money(part?.short_usd ?? "0"), "number short"),
-      cell(ago(venue.last_event_ms, state.nowMs), "number"), cell(lag(venue.lag_ms), "number"),
-    );
-  });
-  byId("venues").tBodies[0].replaceChildren(...rows);
+  return make("li", "", words, make("span", "muted small", ` (rule ${rung.rule})`), track);
 }
 
 /** The latest orders from the chosen size on, newest first. */
@@ -112,12 +122,14 @@ export function showTape(state) {
       make("td", "figure", clock(event.event_time_ms)),
       make("td", event.side, event.side),
       make("td", `number ${event.side}`, money(event.notional_usd)),
-      make("td", "", title(event.venue, state)),
-      make("td", "", event.symbol),
-      make("td", "number", event.price),
+      make("td", "place", make("span", "", title(event.venue, state)), " ", make("span", "", event.symbol)),
+      make("td", "number price", event.price),
     ),
   );
   byId("tape").tBodies[0].replaceChildren(...rows);
+  const late = state.tapeSinceMs > state.nowMs - DAY_MS && chosen.length < TAPE_ROWS;
+  const none = chosen.length ? "" : `None of this size since ${moment(state.tapeSinceMs)} UTC.`;
+  say(byId("tape-note"), late && chosen.length ? `Complete since ${moment(state.tapeSinceMs)} UTC.` : none);
 }
 
 /** Open alerts with all they said last; past ones with their peak. */

@@ -59,7 +59,7 @@ function draw(tile) {
   const share = tile.long / tile.usd;
   const words = `${money(tile.usd)}, ${percent(share)} longs`;
   const item = make("li", "", make("span", "coin", tile.name));
-  if (tile.width > 64 && tile.height > 44) item.append(make("span", "", words));
+  item.append(make("span", tile.width > 64 && tile.height > (tile.width > 140 ? 36 : 66) ? "" : "unseen", words));
   item.dataset.tone = tone(share);
   item.title = `${tile.name}: ${words}`;
   item.style.left = `${tile.x}px`;

@@ -64,3 +64,13 @@ export function windowWords(name) {
   const word = { s: "second", m: "minute", h: "hour" }[unit];
   return word ? `${number} ${word}${number === "1" ? "" : "s"}` : name;
 }
+
+/** A length of time: `340 ms`, `12 s`, `3 min`, `2 h 5 min`. */
+export function span(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
+}
