@@ -17,7 +17,7 @@ from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from ..supervise import Backoff
 from .firstmessage import SUMMARY_WITHIN_MS, first_message, owes_summary, with_summary
-from .journal import Fenced, Journal
+from .journal import Fenced, Journal, Unwritable
 from .notices import in_form, summary, written_anew
 from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, word
 from .pace import Bucket
@@ -25,6 +25,7 @@ from .sending import Sender
 
 _LONGEST_BACKOFF = 300.0  # seconds
 _AFTER_A_BUG = 60.0
+_BEGUN_WITHIN = 5.0  # as for messages: whoever was held up longer may not be the one to tell any more
 
 log_ = structlog.get_logger("alerter")
 
@@ -56,11 +57,6 @@ class Editing:
         self._not_before = 0.0  # of the loop's clock: as long as the chat asked us to wait
         self._backoff = Backoff(first=1.0, cap=_LONGEST_BACKOFF)
         self._wanted = asyncio.Event()
-
-    @property
-    def is_idle(self) -> bool:
-        """Nothing waits to be written."""
-        return not self._texts and not self._summaries
 
     def offer(self, incident: Incident, step: Step) -> None:
         """The first message may say `step` instead of what it says. Nothing depends on it."""
@@ -109,15 +105,27 @@ class Editing:
     async def _refresh(self, incident_id: str) -> None:
         made, message_id = self._texts.pop(incident_id)
         incident = self._journal.incidents.get(incident_id)
-        if incident is None or incident.closed_ms is not None:
-            return  # over, or another's to tell: "still open" would stay there for ever
-        outcome: Outcome | None = None
+        if incident is None or self._is_over(incident_id):
+            return
         try:
+            # An alerter that was frozen may have a successor, which has written the summary meanwhile.
+            await self._journal.confirm(incident)
+            if self._is_over(incident_id):
+                return
             outcome = await self._edit(made, message_id)
-        finally:
-            if outcome is None or isinstance(outcome, NotSent):
-                self._texts.setdefault(incident_id, (made, message_id))
+        except (Fenced, Unwritable):
+            return
+        except asyncio.CancelledError:  # by a message
+            self._texts.setdefault(incident_id, (made, message_id))
+            raise
+        if isinstance(outcome, NotSent):
+            self._texts.setdefault(incident_id, (made, message_id))
         self._metrics.edits.labels(self._target, word(outcome)).inc()
+
+    def _is_over(self, incident_id: str) -> bool:
+        """Closed, or another's to tell: "still open" would stay there for ever."""
+        incident = self._journal.incidents.get(incident_id)
+        return incident is None or incident.closed_ms is not None
 
     async def _sum_up(self, incident_id: str) -> None:
         incident = self._journal.incidents.get(incident_id)
@@ -157,11 +165,13 @@ class Editing:
             log_.warning("a message could not be made a summary", **where, outcome=done.outcome, reason=done.detail)
 
     async def _edit(self, made: Notice, message_id: str) -> Outcome:
-        self._bucket.use(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        self._bucket.use(now)
         answer = await self._sender.send(
             self._notifier.edit(made, message_id),
             timeout=self._settings.timeout.total_seconds(),
             allow_private=self._settings.allow_private,
+            not_after=now + _BEGUN_WITHIN,
         )
         outcome = self._notifier.edited(answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, Accepted | Refused):
