@@ -249,3 +249,14 @@ async def test_a_target_that_wants_none_gets_none() -> None:
 def test_only_some_kinds_take_pictures(fields: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="only a slack bot"):
         TargetSettings.model_validate(fields | {"picture": True})
+
+
+@pytest.mark.timeout(90)
+async def test_the_service_draws_its_own_picture() -> None:
+    pytest.importorskip("matplotlib", reason="the extra charts is not installed")
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram", picture=True)}) as on:
+        one = await on.start()
+        await on.total(1_200_000_000)
+        (photo,) = await chat.wait_for_pictures(1, timeout=60)
+        assert b"\x89PNG" == photo["png"][:4]
+        await until(lambda: counted(one, "accepted") == 1)
