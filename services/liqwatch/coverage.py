@@ -154,6 +154,15 @@ class CoverageBook:
         """When the venue was first watched, as far as is known."""
         return min((i.start for i in self._of(venue) if i.kind == "watched"), default=None)
 
+    def unfinished(self, venue: str) -> dict[str, int]:
+        """Collectors that have not said that they stopped watching, and up to when they are known to have watched."""
+        latest: dict[str, _Interval] = {}
+        for one in self._of(venue):
+            known = latest.get(one.collector)
+            if one.kind == "watched" and (known is None or (one.end, not one.open) > (known.end, not known.open)):
+                latest[one.collector] = one
+        return {collector: one.end for collector, one in latest.items() if one.open}
+
     def watched(self, venue: str) -> list[Span]:
         """Disjoint spans in which somebody watched the venue and kept what came, or that were filled later."""
         return merge([*self.live(venue), *self._filled(venue)])

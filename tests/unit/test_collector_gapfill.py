@@ -353,6 +353,37 @@ async def test_two_collectors_that_fill_the_same_gap_give_the_same_events(tmp_pa
     assert 3 == len(set(ids(log)))
 
 
+async def test_what_another_collector_may_still_bring_is_not_added_where_rows_have_no_ids(tmp_path: Path) -> None:
+    log, venue, start = MemoryLog(), with_history(same_ids=False, resolution_ms=1000), now_ms()
+    # It was cut off from the log five minutes ago, and keeps what comes.
+    await watched(log, since_ms=start - 10 * HOUR, until_ms=start - 300_000, still=True)
+    await watched(log, since_ms=start - 15 * HOUR, until_ms=start - 14 * HOUR)
+    fell = (start - 60_000) // 1000 * 1000
+    rows = [row("older", at=start - 13 * HOUR), row("theirs", at=fell)]
+    async with VenueServer(past=answering(rows)) as server:
+        async with collecting(server, log, tmp_path, venue=venue) as collector:
+            await until(lambda: fills(log), within=15)
+            await until(lambda: len(ids(log)) == 1)  # of a time before that all is known
+            asked = len(server.asked)
+            await asyncio.sleep(0.3)
+            assert asked == len(server.asked)
+            page = read_past("", _json({"rows": [row("from the stream", at=fell)]}), {}, start)
+            await log.append(LIQUIDATIONS, [Entry(b"fake:BTCUSDT", encode(page.liquidations[0]), fell)])
+            await watched(log, since_ms=start - 10 * HOUR, until_ms=start + HOUR, still=True)
+            await until(lambda: len(server.asked) > asked)
+            await asyncio.sleep(0.3)
+            assert [f"rest:fake:BTCUSDT:{rows[0]['at'] // 1000 * 1000}:long:100@1", "from the stream"] == ids(log)
+            assert 0 == collector.metric("liqwatch_feed_missed_events_total")
+
+
+async def test_a_collector_that_is_not_heard_of_again_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    log, venue, start = MemoryLog(), with_history(same_ids=False, resolution_ms=1000), now_ms()
+    await watched(log, since_ms=start - 10 * HOUR, until_ms=start - HOUR, still=True)
+    async with VenueServer(past=answering([row("a", at=start - 60_000)])) as server:
+        async with collecting(server, log, tmp_path, venue=venue):
+            await until(lambda: len(ids(log)) == 1, within=15)
+
+
 async def test_the_hourly_comparison_counts_what_the_stream_did_not_bring_and_fills_it_in(tmp_path: Path) -> None:
     log, start = MemoryLog(), now_ms()
     await watched(log, since_ms=start - 10 * HOUR, until_ms=start + HOUR)

@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -15,7 +17,7 @@ from liqwatch.coverage import CoverageBook
 from liqwatch.eventlog import Entry, LogUnavailable, Position
 from liqwatch.events import Coverage
 from liqwatch.topics import COVERAGE, LIQUIDATIONS, Topic
-from tests.support.collecting import Collecting, collecting, coverage, ids, rejected
+from tests.support.collecting import QUICK, Collecting, collecting, coverage, ids, rejected
 from tests.support.fake_venue import liquidation_frame
 from tests.support.memory_log import MemoryLog
 from tests.support.venue_server import VenueServer
@@ -90,6 +92,37 @@ async def test_beyond_memory_the_spool_takes_over_and_order_is_kept(tmp_path: Pa
         await until(lambda: collector.metric("liqwatch_spool_bytes") == 0)
         assert not (tmp_path / "spool").exists()
         assert 0 == collector.metric("liqwatch_events_lost_total")
+
+
+@pytest.mark.parametrize("memory", [200_000, 1000], ids=["from memory", "from memory and spool"])
+async def test_no_time_is_called_watched_before_its_events_are_in_the_log(tmp_path: Path, memory: int) -> None:
+    class Slow(MemoryLog):
+        """Takes time for each append of events once it is back; notes what it had when coverage came."""
+
+        seen: ClassVar[list[tuple[int, int]]] = []
+
+        async def append(self, topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:
+            if topic is LIQUIDATIONS:
+                await asyncio.sleep(0.4)
+            made = await super().append(topic, entries)
+            if topic is COVERAGE:
+                self.seen += [(entry.timestamp_ms, len(set(ids(self)))) for entry in entries]
+            return made
+
+    log = Slow()
+    async with VenueServer() as server, collecting(server, log, tmp_path, memory=memory) as collector:
+        await until(lambda: collector.watched)
+        log.down = True
+        for start in range(0, 2500, 250):
+            await send(server, names(start, start + 250))
+            await counted(collector, start + 250)
+            await until(lambda: collector.metric("liqwatch_backlog_events") <= max(500, memory // 2))
+        fell_ms = int(time.time() * 1000)
+        await asyncio.sleep(QUICK.appended + 0.1)
+        log.down = False
+        await until(lambda: len(set(ids(log))) == 2500, within=10)
+        await until(lambda: log.seen[-1][0] > fell_ms)
+    assert {2500} == {number for at, number in log.seen if at > fell_ms}
 
 
 async def test_beyond_the_spool_the_newest_are_lost_counted_and_a_gap_of_coverage(tmp_path: Path) -> None:

@@ -177,3 +177,15 @@ def test_gaps_and_what_was_live_are_the_whole_span(live: list[tuple[int, int]], 
     gaps = made.gaps("okx", 0, 60)
     assert set(range(60)) - moments(made.live("okx")) == moments([(gap.start, gap.end) for gap in gaps])
     assert sum(gap.end - gap.start for gap in gaps if not gap.filled) == round(60 * (1 - made.share("okx", 0, 60)))
+
+
+def test_who_has_not_said_that_it_stopped_is_unfinished_up_to_its_last_word() -> None:
+    made = book(
+        watched("a", 0, 100),
+        watched("b", 150, 300, still=True),
+        watched("c", 0, 400, collector="two"),
+        watched("d", 0, 200, collector="three", still=True),
+        watched("e", 200, 210, collector="three"),
+        watched("f", 0, 999, venue="gate", still=True),
+    )
+    assert {"one": 300} == made.unfinished("okx")

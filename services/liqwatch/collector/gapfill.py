@@ -33,6 +33,8 @@ _OVERLAP_MS, _LATE_OVERLAP_MS = 10 * 60_000, 2 * 3_600_000  # read once more wit
 _MOST_TRIES = 20  # of one gap; it stays visible
 _LONGEST_WAIT = 600.0  # seconds, after many failures
 _BEFORE_MS = 3_600_000  # what was liquidated so shortly before is asked for, though it trades no more
+# A collector that is not heard of may be cut off from the log, and still bring what it received since.
+_WAITED_FOR_MS = 30 * 60_000
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
 
 
@@ -77,6 +79,7 @@ class Filler:
         self._log = structlog.get_logger("collector").bind(venue=self.venue.name)
         self._edge_ms = int(self.limits.edge * 1000 * speed)
         self._settles_ms = int(max(self.history.settles.total_seconds() * 1000, self.limits.appended * 1000 * speed))
+        self._sure_ms = self._edge_ms + int(self.limits.appended * 1000 * speed)
         self._reaches_ms = int(self.history.reaches.total_seconds() * 1000)
         self._late_list = self._settles_ms >= _LATE_LIST_MS
         every = min(self.compare_every, _LATE_LIST_SECONDS) if self._late_list else self.compare_every
@@ -123,8 +126,9 @@ class Filler:
         self._done = [span for span in self._done if span[1] > reached]
         self._tries = Counter({start: tries for start, tries in self._tries.items() if start > reached})
         gaps = open_gaps(self.follower.book, self.venue.name, horizon, self._reaches_ms, self._compare_ms, self._done)
-        gaps = [gap for gap in gaps if self._tries[gap.start] < _MOST_TRIES]
-        if time.monotonic() >= self._compare_at:
+        known_ms = self._known_until(horizon)
+        gaps = [gap for gap in gaps if self._tries[gap.start] < _MOST_TRIES and gap.end <= known_ms]
+        if time.monotonic() >= self._compare_at and known_ms == horizon:
             overlap = _LATE_OVERLAP_MS if self._late_list else _OVERLAP_MS
             since = min(self._compared_ms or horizon, horizon - self._compare_ms + overlap) - overlap
             self._comparing = True
@@ -137,6 +141,21 @@ class Filler:
             await self._sweep(*newest([gap for gap in gaps if self._tries[gap.start] == least]), horizon, gaps)
             return True
         return False
+
+    def _known_until(self, horizon: int) -> int:
+        """Up to when the log has what the others received, where a row that they still bring could not be told from
+        one of the list."""
+        if self.history.same_ids:
+            return horizon
+        now_ms, others = self.clock.now_ms(), self.follower.book.unfinished(self.venue.name)
+        return min(
+            [horizon]
+            + [
+                end - self._sure_ms
+                for collector, end in others.items()
+                if collector != self.collector and now_ms - end < _WAITED_FOR_MS and end - self._sure_ms < horizon
+            ]
+        )
 
     async def _sweep(self, since_ms: int, until_ms: int, horizon: int, gaps: Sequence[Gap]) -> None:
         """Reads the list, fills in what is missing, and says which gaps are filled thereby."""

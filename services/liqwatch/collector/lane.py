@@ -8,13 +8,22 @@ from ..topics import Topic
 from .link import LogLink
 
 _BATCH = 200
+_LOOK = 0.05  # seconds
 
 
 class Lane:
     """Entries under an id: a later one replaces an earlier one of the same id that still waits."""
 
-    def __init__(self, link: LogLink, topic: Topic, most: int, overflow: Callable[[], None]) -> None:
-        self.topic = topic
+    def __init__(
+        self,
+        link: LogLink,
+        topic: Topic,
+        most: int,
+        overflow: Callable[[], None],
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`held`: nothing may be appended yet."""
+        self.topic, self._held = topic, held
         self._link, self._most, self._overflow = link, most, overflow
         self._waiting: dict[str, Entry] = {}
         self._flying: dict[str, Entry] = {}
@@ -37,6 +46,9 @@ class Lane:
         while True:
             self._wake.clear()
             while self._waiting:
+                if self._held():
+                    await asyncio.sleep(_LOOK)
+                    continue
                 names = list(self._waiting)[:_BATCH]
                 self._flying = {name: self._waiting.pop(name) for name in names}
                 await self._link.append(self.topic, list(self._flying.values()))

@@ -42,6 +42,7 @@ class Outflow:
         self._flying: Sequence[Entry] = ()  # from memory, being appended; () while the spool is being emptied
         self._wake = asyncio.Event()
         self._spool_after = self._read_after = 0.0
+        self._unreadable = False  # the spool
         self._outage = Outage("spool", structlog.get_logger("collector"))
 
     @property
@@ -52,6 +53,13 @@ class Outflow:
     @property
     def idle(self) -> bool:
         return not self.held and not self._spool.pending
+
+    def behind(self, oldest_ms: int) -> bool:
+        """The log does not have everything yet that was received before that time."""
+        if self._spool.pending:
+            return not self._unreadable  # for how long, nobody knows
+        waiting = self._flying or self._queue
+        return bool(waiting) and waiting[0].timestamp_ms < oldest_ms
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Takes events; those that memory has no room for are lost."""
@@ -99,8 +107,10 @@ class Outflow:
             await asyncio.to_thread(self._spool.done)
         except OSError as error:  # what is on disk stays there; what comes goes on
             self._read_after = time.monotonic() + _SPOOL_PAUSE
+            self._unreadable = True
             self._outage.down(words(error))
             return
+        self._unreadable = False
         self._appended()
         if not self._spool.pending:
             self._outage.up()

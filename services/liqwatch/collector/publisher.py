@@ -20,6 +20,7 @@ from .lane import Lane
 from .link import LogLink
 from .outflow import Outflow
 from .spool import Damage, Spool, Spooled
+from .watch import LIMITS
 
 _MOST_REJECTED = 1000  # messages waiting; the metric counts those beyond as well
 _MOST_INTERVALS = 10_000
@@ -44,7 +45,9 @@ class Publisher:
         clock: Clock,
         metrics: CollectorMetrics,
         service_metrics: ServiceMetrics,
+        appended: float = LIMITS.appended,
     ) -> None:
+        """`appended`: seconds after which what was received is in the log, while that is well."""
         self._collector, self._completeness = settings.collector, completeness
         self._clock, self._metrics = clock, metrics
         self._log = structlog.get_logger("collector")
@@ -53,7 +56,15 @@ class Publisher:
         self._outflow = Outflow(
             self._link, self._spool, settings.memory_limit_events, self._lose, self._tell_losses, self._tell_damage
         )
-        self._coverage = Lane(self._link, COVERAGE, _MOST_INTERVALS, lambda: self._once("coverage messages dropped"))
+        late_ms = int(appended * 1000 * clock.speed)
+        self._coverage = Lane(
+            self._link,
+            COVERAGE,
+            _MOST_INTERVALS,
+            lambda: self._once("coverage messages dropped"),
+            # Who reads that a time was watched may count on its events: after an outage they come first.
+            lambda: self._outflow.behind(clock.now_ms() - late_ms),
+        )
         self._rejected = Lane(
             self._link, REJECTED_FRAMES, _MOST_REJECTED, lambda: self._once("rejected frames not kept, only counted")
         )

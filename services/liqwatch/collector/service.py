@@ -39,7 +39,9 @@ class CollectorService:
         self._venues, self._settings, self._clock = dict(venues), settings, clock
         self._log, self._metrics, self._limits = log, metrics, limits
         completeness = {name: venue.completeness for name, venue in venues.items()}
-        self._publisher = Publisher(log, settings.collector, completeness, clock, metrics, service_metrics)
+        self._publisher = Publisher(
+            log, settings.collector, completeness, clock, metrics, service_metrics, limits.appended
+        )
         reaches = [venue.history.reaches for venue in venues.values() if venue.history is not None]
         longest = max([*reaches, *settings.aggregator.windows])
         self._follower = CoverageFollower(log, clock, int(longest.total_seconds() * 1000), service_metrics)
