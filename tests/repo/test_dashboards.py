@@ -35,6 +35,7 @@ GROUPED_BY = {
     "status",
 }
 GROUPED_BY |= {"venue", "window"}
+ON_TIME_RANGE_CHANGED = 2
 NOT_SHOWN = {"process_virtual_memory_bytes", "process_start_time_seconds", "process_open_fds", "process_max_fds"}
 
 
@@ -63,8 +64,9 @@ def variables(document: dict[str, Any]) -> set[str]:
 
 
 def mistakes(document: dict[str, Any]) -> Iterator[str]:
-    """What a reader of the dashboard would trip over."""
+    """What a reader of the dashboard would trip over: the rules of Grafana's dashboard-linter that matter, and ours."""
     known = known_metrics()
+    yield from _of_the_whole(document)
     for panel in panels(document):
         title = panel.get("title") or "a panel without a title"
         for part in ("title", "description"):
@@ -79,6 +81,8 @@ def mistakes(document: dict[str, Any]) -> Iterator[str]:
             yield from (f"{title}: no metric is called {name}" for name in set(METRIC.findall(expression)) - known)
             if expression.count('job=~"$job",instance=~"$instance"') != len(METRIC.findall(expression)):
                 yield f"{title}: not narrowed to the chosen jobs and instances"
+            if re.search(r"(?<!rate\()(?<!increase\()\bliqwatch_[a-z_]+_total\b", expression):
+                yield f"{title}: a counter that is not turned into a rate"
             if re.search(r"\[(?!\$__rate_interval)", expression):
                 yield f"{title}: a range that does not follow the zoom"
             labels = {label for group in GROUPS.findall(expression) for label in re.split(r",\s*", group)}
@@ -88,6 +92,31 @@ def mistakes(document: dict[str, Any]) -> Iterator[str]:
                 yield f"{title}: a variable that cannot be chosen"
     titles = [panel["title"] for panel in panels(document)]
     yield from (f"{title}: twice" for title in titles if titles.count(title) > 1)
+
+
+def _of_the_whole(document: dict[str, Any]) -> Iterator[str]:
+    """What can be chosen, and that nobody changes by hand what is built."""
+    if document["editable"]:
+        yield "it can be changed by hand"
+    found = {variable["name"]: variable for variable in document["templating"]["list"]}
+    source = found.get("datasource", {})
+    if (source.get("type"), source.get("query")) != ("datasource", "prometheus"):
+        yield "no datasource can be chosen"
+    for name in ("job", "instance"):
+        variable = found.get(name, {})
+        if (variable.get("multi"), variable.get("includeAll"), variable.get("allValue")) != (True, True, ".+"):
+            yield f"{name}: not all of them, or several, can be chosen"
+    for name, variable in found.items():
+        if not variable.get("label"):
+            yield f"{name}: no label"
+        if variable["type"] != "query":
+            continue
+        if variable["datasource"]["uid"] != "${datasource}":
+            yield f"{name}: its datasource cannot be chosen"
+        if variable["refresh"] != ON_TIME_RANGE_CHANGED:
+            yield f"{name}: does not follow the chosen time"
+        if not re.fullmatch(r"label_values\([a-z_]+(\{[^}]*\})?, [a-z_]+\)", variable["query"]):
+            yield f"{name}: no labels are asked for"
 
 
 def test_the_committed_dashboards_are_those_that_are_built() -> None:
@@ -119,11 +148,31 @@ def test_a_dashboard_has_no_field_that_grafana_does_not_know(path: Any) -> None:
         (lambda panel: panel["targets"][0].update(expr="sum by (symbol) (up)"), "how many series"),
         (lambda panel: panel["targets"][0].update(expr="up{}"), "how many series"),
         (lambda panel: panel["targets"][0].update(expr='sum(up{venue="$coin"})'), "cannot be chosen"),
+        (lambda panel: panel["targets"][0].update(expr="sum(liqwatch_events_total)"), "not turned into a rate"),
     ],
 )
 def test_a_spoilt_panel_is_not_let_through(spoil: Any, found: str) -> None:
     document = json.loads(FILES[0].read_text())
     spoil(panels(document)[0])
+    assert any(found in mistake for mistake in mistakes(document))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (lambda document: document.update(editable=True), "changed by hand"),
+        (lambda document: document["templating"]["list"].pop(0), "no datasource"),
+        (lambda document: document["templating"]["list"].pop(1), "job: not all"),
+        (lambda document: document["templating"]["list"][1].update(allValue=None), "job: not all"),
+        (lambda document: document["templating"]["list"][2].update(refresh=1), "does not follow the chosen time"),
+        (lambda document: document["templating"]["list"][2].pop("label"), "no label"),
+        (lambda document: document["templating"]["list"][2].update(query="up"), "no labels are asked for"),
+        (lambda document: document["templating"]["list"][2].update(datasource={"uid": "x"}), "cannot be chosen"),
+    ],
+)
+def test_a_spoilt_dashboard_is_not_let_through(spoil: Any, found: str) -> None:
+    document = json.loads(FILES[0].read_text())
+    spoil(document)
     assert any(found in mistake for mistake in mistakes(document))
 
 

@@ -109,7 +109,8 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
                         "in": "header",
                         "required": False,
                         "schema": {"type": "string"},
-                    }
+                    },
+                    _parameter("last_event_id", {"type": "string"}, "The same, for who cannot set a header."),
                 ],
                 "responses": {
                     "200": {"description": "Until either side ends it.", "content": {"text/event-stream": {}}},
