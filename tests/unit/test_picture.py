@@ -1,11 +1,13 @@
 """The picture of the last 24 hours: what is in it, where it stands in the drawing, and that nothing waits for it."""
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,13 @@ from liqwatch.alerter import picture, pictures
 from liqwatch.alerter.day import DAY_MINUTES, MINUTE_MS, Crossing, Day, MinuteBook, day, from_ms
 from liqwatch.alerter.picture import HEIGHT, WIDTH, PictureUnavailable, draw
 from liqwatch.alerter.pictures import QUEUE_SIZE, Pictures
-from liqwatch.amounts import DOLLAR
+from liqwatch.amounts import DOLLAR, money
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
 from liqwatch.events import Bar, BarRow, Incident, PartitionEvidence, Step
 from liqwatch.following import Away, Follower
 from liqwatch.settings import TargetSettings
+from liqwatch.simulator.scenarios import named
 from liqwatch.topics import BARS
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import ChatServer
@@ -323,6 +326,33 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(PictureUnavailable, match=r"pip install liqwatch\[charts\]"):
         draw(shown())
+
+
+def test_a_day_that_is_remembered(tmp_path: Path) -> None:
+    """Played by the simulator, seen at its second step; ALERT_PICTURE=docs/alert.png keeps what is seen."""
+    began_ms = 1_760_101_200_000  # 2025-10-10 13:00 UTC
+    rows: dict[int, list[tuple[str, str, int, int]]] = {}
+    for order in named("2025-10-10", orders=6000).orders:
+        usd, base = int(order.price * order.quantity), order.symbol.removesuffix("USDT")
+        sides = (usd, 0) if order.side == "long" else (0, usd)
+        rows.setdefault((began_ms + order.at_ms) // MINUTE_MS, []).append((order.venue, base, *sides))
+    kept = book(*(bar(minute, *brought_then) for minute, brought_then in rows.items()))
+    steps: list[Step] = []
+    by_minute = {minute: sum(row[2] for row in rows[minute]) for minute in rows}
+    for minute in sorted(rows):
+        total = sum(by_minute.get(number, 0) for number in range(minute - DAY_MINUTES + 1, minute + 1))
+        for threshold in (5 * 10**9, 10**10):
+            if total >= threshold and len(steps) == (threshold == 10**10):
+                headline = f"At least {money(total * DOLLAR)} of longs liquidated in 24 hours, now past $10B."
+                told = step("stepped_up" if steps else "fired", minute * MINUTE_MS + 31_000, total, threshold)
+                steps.append(told.model_copy(update={"headline": headline}))
+    hole = (steps[1].at_ms - 41_400_000, steps[1].at_ms - 38_700_000)
+    seen = of(kept, *steps, window="24h", gaps=(hole,))
+    assert ["$5B", "$10B"] == [one.words for one in seen.crossings]
+    assert seen.usd == seen.rolling[-1]  # the bars come to what the step was judged by
+    png = draw(seen)
+    Path(os.environ.get("ALERT_PICTURE", tmp_path / "alert.png")).write_bytes(png)
+    assert 20_000 < len(png) < 150_000
 
 
 # That nothing waits for it.

@@ -97,7 +97,7 @@ class Minutes:
 
 
 class MinuteBook:
-    """The bars of the last `keep_ms`, in little room: two days of a busy market take about 10 MB."""
+    """The bars of the last `keep_ms`, in little room: two days of a busy market take about 20 MB."""
 
     def __init__(self, keep_ms: int) -> None:
         self.keep_ms = keep_ms

@@ -12,7 +12,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from ..amounts import DOLLAR
+from ..amounts import DOLLAR, money
 from .day import MINUTE_MS, Day
 from .text import exact, span_words
 from .values import at, clock
@@ -147,7 +147,7 @@ def _say_peak(axes: "Axes", day: Day, longs: Sequence[float], shorts: Sequence[f
     usd, minute = side[number], day.from_ms + number * MINUTE_MS
     on_the_right = number > len(side) / 2
     axes.annotate(
-        _plain(f"{_money(usd)} at {clock(minute, day.zone)}"), (number + 0.5, -usd if is_long else usd),
+        _plain(f"{money(int(usd * DOLLAR))} at {clock(minute, day.zone)}"), (number + 0.5, -usd if is_long else usd),
         xytext=(-6 if on_the_right else 6, 0), textcoords="offset points", size=9.5, color=_QUIET,
         ha="right" if on_the_right else "left", va="bottom" if is_long else "top",
     )  # fmt: skip
@@ -169,10 +169,11 @@ def _frame(axes: "Axes", day: Day) -> None:
         left, right = max(_x(day, start), 0.0), min(_x(day, end), float(len(day.longs)))
         if right > left:
             axes.axvspan(left, right, facecolor=_GAP, edgecolor="#d3d9e0", hatch="////", linewidth=0, zorder=0.5)
-            if right - left > 50 and axes.get_ylim()[0] == 0:
+            if right - left >= 18 and axes.get_ylim()[0] == 0:  # minutes: room for the words, upright or lying
+                wide = right - left > 75
                 axes.text(
-                    (left + right) / 2, 0.5, "not\nwatched", transform=axes.get_xaxis_transform(), ha="center",
-                    va="center", size=9.5, color=_QUIET,
+                    (left + right) / 2, 0.5, "not\nwatched" if wide else "not watched", rotation=0 if wide else 90,
+                    transform=axes.get_xaxis_transform(), ha="center", va="center", size=9.5, color=_QUIET,
                 )  # fmt: skip
 
 
