@@ -53,7 +53,8 @@ dashboards: setup ## write the Grafana dashboards to deploy/grafana/dashboards/
 lock: setup ## resolve pyproject.toml into requirements/*.lock; ARGS=--upgrade takes newer versions
 	@requirements/lock.sh $(ARGS)
 
-picture: setup ## docs/page.png, the live page during a crash; needs a Chromium
+picture: setup ## docs/page.png, the live page during a crash (needs a Chromium), and docs/alert.png
+	@ALERT_PICTURE=$(CURDIR)/docs/alert.png $(BIN)/python -m pytest -q tests/unit/test_picture.py -k remembered
 	@PAGE_PICTURE=$(CURDIR)/docs/page.png $(BIN)/python -m pytest -q tests/acceptance/test_page.py -k picture
 
 bench: setup ## the published figures
