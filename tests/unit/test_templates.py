@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from liqwatch.alerter.templates import LONGEST_HEADLINE, Forms, Template, Templa
 from liqwatch.alerter.text import Amount, Snapshot, Story, compose
 from liqwatch.alerter.values import FILTERS, at, clock, values
 from liqwatch.amounts import DOLLAR
+from liqwatch.cli import main
 from liqwatch.crosschecks import FORMS
 from liqwatch.events import Words
 from liqwatch.settings import RuleSettings, Settings, SettingsError, TargetSettings, TemplateSettings
@@ -417,6 +419,31 @@ def test_a_rehearsal_has_every_target_in_its_form_and_says_which_one_fails() -> 
         "      Coverage 97 %, a floor. As of 2026-01-30 04:43:10 UTC.",
         "  news (console, long, because the form own failed):",
     ] == list(rehearse(made_up, rule))[:6]
+
+
+COMMANDS = [
+    (["check-config"], 0, "  template own: for desk\n  template spare: no target names it as its form\n"),
+    (["alert", "--dry-run-alert", "longs", "--config"], 0, "  desk (console, own):\n    $1.71B fired\n"),
+    (
+        ["alert", "--dry-run-alert", "long", "--config"],
+        2,
+        "liqwatch: no rule is called 'long'; did you mean 'longs'?\n",
+    ),
+    (["alert", "--dry-run-alert", "x", "--config"], 2, "liqwatch: no rule is called 'x'; there are longs\n"),
+]
+
+
+@pytest.mark.parametrize(("command", "status", "expected"), COMMANDS, ids=[" ".join(one[0]) for one in COMMANDS])
+def test_the_command_line_shows_templates_and_what_they_make(
+    command: list[str], status: int, expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "liqwatch.toml"
+    path.write_text(
+        '[targets.desk]\nkind = "console"\nform = "own"\n[templates.own]\ntext = "{{ usd.words }} {{ kind }}"\n'
+        '[templates.spare]\ntext = "{{ kind }}"\n[[rules]]\nname = "longs"\nside = "long"\nthresholds = ["1.7B"]\n'
+    )
+    done = CliRunner().invoke(main, [*command, str(path)])
+    assert (status, True) == (done.exit_code, done.output.endswith(expected)), done.output
 
 
 def test_the_built_in_templates_have_no_mistakes() -> None:
