@@ -1,50 +1,20 @@
 """Aster perpetuals: Binance's protocol; per symbol and second the latest order, which may not be at its end yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
 import msgspec
+from typing_extensions import override
 
 from ..events import Reason
 from ..wire import Liquidation
-from ._asked import Asked
-from ._lists import coin, document, inside, page
-from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, RowError, number, quick, shown, words
-from ._rows import (
-    Moment,
-    Row,
-    Stamp,
-    chosen,
-    explained,
-    field,
-    known,
-    liquidation,
-    moment,
-    price_of,
-    quantity_of,
-    read_rows,
-    rejected,
-)
-from .base import (
-    ACK,
-    CONTROL,
-    IGNORED,
-    Feed,
-    Frame,
-    FrameKind,
-    Instrument,
-    InstrumentList,
-    InstrumentPage,
-    Instruments,
-    Received,
-    Venue,
-)
+from ._lists import coin
+from ._numbers import LARGEST_USD, SMALLEST, SURPRISES, Digits, RowError, number, quick, shown
+from ._rows import Moment, Row, Stamp, chosen, field, known, liquidation, moment, price_of, quantity_of
+from .base import Feed, Frame, FrameKind, Instrument, InstrumentList, Received, Venue
+from .binance import SIDES, BinanceSession, read_instruments
 
-LIQUIDATIONS = "!forceOrder@arr"
-MARK = "btcusdt@markPrice"  # ticks every three seconds
-# S is the side of the liquidation order: a SELL closes a long.
-SIDES = {"SELL": "long", "BUY": "short"}
 # X, the state of the order. A later message repeats what an order not yet at an end has filled.
 ENDED = ("FILLED", "EXPIRED", "CANCELED")
 OPEN = ("NEW", "PARTIALLY_FILLED")
@@ -78,32 +48,10 @@ class _Frame(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Frame).decode
 
 
-class AsterSession:
-    """All symbols on one socket."""
+class AsterSession(BinanceSession):
+    """All symbols on one socket. Subscribes and is answered as Binance's; its orders are read by its own rules."""
 
-    def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
-        self._instruments = instruments
-        self._asked = Asked()
-        self._control = True
-
-    def opening_frames(self) -> Sequence[Frame]:
-        self._asked.ask("1")
-        return [_request(1, LIQUIDATIONS), _request(2, MARK)]
-
-    def ping_frame(self) -> Frame | None:
-        return None  # the server sends ping control frames
-
-    def subscribe_more(self, symbols: Sequence[str]) -> Sequence[Frame]:
-        return []
-
-    @property
-    def acknowledged(self) -> bool:
-        return self._asked.all_granted
-
-    @property
-    def control_expected(self) -> bool:
-        return self._control
-
+    @override
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             message = _decode(frame)
@@ -136,49 +84,9 @@ class AsterSession:
                 return Received(_DATA, (event,))
         except SURPRISES:
             pass
-        return explained(frame, lambda message: self._answer(message, received_ms))
+        return self._read_carefully(frame, received_ms)
 
-    def _answer(self, message: Any, received_ms: int) -> Received:
-        if isinstance(message, dict) and "e" not in message and "data" in message:
-            message = message["data"]
-        if isinstance(message, list):
-            return read_rows(message, lambda event: self._listed(event, received_ms), "data")
-        if not isinstance(message, dict):
-            return rejected(f"not an object: {shown(message)}")
-        kind = message.get("e")
-        if kind == "forceOrder":
-            return read_rows([message.get("o")], lambda order: self._read(order, received_ms), "o")
-        if kind == "markPriceUpdate":
-            return CONTROL
-        if kind is not None:
-            return IGNORED
-        error = message if "code" in message else message.get("error")
-        if error is not None:
-            return self._refused(error, message.get("id"))
-        if "result" not in message:
-            return rejected(f"neither an event nor an answer: {shown(message)}")
-        if message.get("id") == 1:
-            self._asked.grant("1")
-        return ACK
-
-    def _refused(self, error: object, request: object) -> Received:
-        text = words(f"{error.get('msg')} (code {error.get('code')})" if isinstance(error, dict) else error)
-        if request == 2:
-            self._control = False
-            return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
-        if request == 1:
-            self._asked.refuse("1")
-        return Received(FrameKind.REFUSED, error=text)
-
-    def _listed(self, event: Row, received_ms: int) -> Liquidation | None:
-        """One of a list of events."""
-        kind, order = field(event, "e"), event.get("o")
-        if kind != "forceOrder":
-            return None
-        if not isinstance(order, dict):
-            raise RowError(Reason.MALFORMED, f"o is not an object: {shown(order)}")
-        return self._read(order, received_ms)
-
+    @override
     def _read(self, order: Row, received_ms: int) -> Liquidation | None:
         instrument = known(self._instruments, order, "s")
         symbol, state = instrument.symbol, field(order, "X")
@@ -193,15 +101,6 @@ class AsterSession:
         # z is what was filled in all; l, the last fill, may be more than z in what was published.
         filled, price, said = quantity_of(order, "z"), price_of(order, "ap"), f"{order['z']}@{order['ap']}"
         return liquidation(STAMP, instrument, side, said, filled, price, time_ms, received_ms)
-
-
-def _request(number: int, stream: str) -> str:
-    return msgspec.json.encode({"method": "SUBSCRIBE", "params": [stream], "id": number}).decode()
-
-
-def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:
-    """`symbols` of exchangeInfo."""
-    return page(inside(document(body), "symbols"), "symbol")
 
 
 def instrument(name: str, raw: Mapping[str, Any]) -> Instrument:

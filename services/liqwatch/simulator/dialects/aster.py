@@ -1,20 +1,20 @@
 """Aster: Binance's words on fstream.asterdex.com; an order is told of while it fills, and once more at its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from typing_extensions import override
 
 from ...events import LONG
 from ..listings import Listing, linear, special
 from ..orders import Entry, plain
 from ..trouble import Trouble
-from .base import Conversation, Frame, HangUp, Listings, RestAnswer, parse, text
+from .base import Conversation, Frame, Listings, RestAnswer, text
+from .binance import ALL, KINDS, BinanceConversation
 
-ALL = "!forceOrder@arr"
-MAX_MESSAGES_PER_SECOND = 10
 MOST_STREAMS = 200
-_KINDS = ("markPrice", "markPrice@1s", "aggTrade", "forceOrder")
 
 
 def listings() -> Iterator[Listing]:
@@ -45,79 +45,36 @@ class AsterDialect:
         parts = urlsplit(path)
         if parts.path == "/stream":
             streams = [name for value in parse_qs(parts.query).get("streams", []) for name in value.split("/")]
-            return AsterConversation(self.listings, self.trouble, wrapped=True, streams=streams)
+            return AsterConversation(self.listings, self.trouble, routed=True, wrapped=True, streams=streams)
         place, _, rest = parts.path.lstrip("/").partition("/")
         if place != "ws":
             return None
-        return AsterConversation(self.listings, self.trouble, wrapped=False, streams=[n for n in rest.split("/") if n])
+        streams = [name for name in rest.split("/") if name]
+        return AsterConversation(self.listings, self.trouble, routed=True, wrapped=False, streams=streams)
 
 
 @dataclass(slots=True)
-class AsterConversation:
-    """One socket."""
+class AsterConversation(BinanceConversation):
+    """One socket; every path delivers."""
 
-    listings: Listings
-    trouble: Trouble
-    wrapped: bool
-    streams: list[str] = field(default_factory=list)
-    whole_contracts: bool = False
-    _messages: int = 0  # of the client, since the last second
-    _ticks: int = 0
+    @override
+    def _subscribe(self, names: Sequence[str], number: object) -> str:
+        if len(self.streams) + len(names) > MOST_STREAMS:
+            return text({"error": {"code": 2, "msg": "Invalid request: too many streams"}, "id": number})
+        return BinanceConversation._subscribe(self, names, number)  # slots: the class was made anew
 
-    def receive(self, frame: Frame, now_ms: int) -> Sequence[Frame]:
-        self._messages += 1
-        if self._messages > MAX_MESSAGES_PER_SECOND:
-            raise HangUp("Too many requests")
-        message = parse(frame)
-        if message is None:
-            return [text({"error": {"code": 3, "msg": "Invalid JSON"}})]
-        number, names = message.get("id"), message.get("params") or []
-        if message.get("method") == "UNSUBSCRIBE":
-            self.streams = [name for name in self.streams if name not in names]
-        elif message.get("method") == "SUBSCRIBE":
-            bad = next((name for name in names if name in self.trouble.refuse or not self._exists(name)), None)
-            if bad is not None or len(self.streams) + len(names) > MOST_STREAMS:
-                return [text({"error": {"code": 2, "msg": f"Invalid request: unknown stream {bad}"}, "id": number})]
-            self.streams += [name for name in names if name not in self.streams]
-        else:
-            return [text({"error": {"code": 2, "msg": "Invalid request: unknown variant"}, "id": number})]
-        return [text({"result": None, "id": number})]
-
+    @override
     def _exists(self, name: str) -> bool:
         symbol, _, kind = name.partition("@")
-        return name == ALL or (symbol.upper() in self.listings and symbol.islower() and kind in _KINDS)
+        return name == ALL or (symbol.upper() in self.listings and symbol.islower() and kind in KINDS)
 
-    def carries(self, listing: Listing) -> bool:
-        return self._stream(listing) is not None
-
-    def _stream(self, listing: Listing) -> str | None:
-        return next((name for name in (ALL, f"{listing.symbol.lower()}@forceOrder") if name in self.streams), None)
-
+    @override
     def push(self, entries: Sequence[Entry], now_ms: int) -> Sequence[Frame]:
         return [
             self._frame(self._stream(entry.listing) or ALL, {"e": "forceOrder", "E": now_ms, "o": order})
             for entry in entries
             for order in _orders(entry)
         ]
-
-    def _frame(self, stream: str, event: Mapping[str, Any]) -> str:
-        return text({"stream": stream, "data": event} if self.wrapped else event)
-
-    def second(self, now_ms: int) -> Sequence[Frame]:
-        self._messages = 0
-        return ()
-
-    def ticks(self, now_ms: int) -> Sequence[Frame]:
-        self._ticks += 1
-        frames = []
-        for name in self.streams:
-            symbol, _, kind = name.partition("@")
-            if kind == "markPrice@1s" or (kind == "markPrice" and self._ticks % 3 == 0):
-                listing = self.listings[symbol.upper()]
-                price = plain(listing.reference_price)
-                mark = {"e": "markPriceUpdate", "E": now_ms, "s": listing.symbol, "p": price, "i": price}
-                frames.append(self._frame(name, {**mark, "r": "0.0001", "T": now_ms}))
-        return frames
 
 
 def _orders(entry: Entry) -> Iterator[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product,
 
 ALL = "!forceOrder@arr"
 MAX_MESSAGES_PER_SECOND = 10
-_KINDS = ("aggTrade", "markPrice", "markPrice@1s", "forceOrder")
+KINDS = ("aggTrade", "markPrice", "markPrice@1s", "forceOrder")
 
 
 def listings() -> Iterator[Listing]:
@@ -102,7 +102,7 @@ class BinanceConversation:
     def _exists(self, name: str) -> bool:
         symbol, _, kind = name.partition("@")
         return name in (ALL, "!markPrice@arr", "!markPrice@arr@1s") or (
-            symbol.upper() in self.listings and kind in _KINDS
+            symbol.upper() in self.listings and kind in KINDS
         )
 
     def carries(self, listing: Listing) -> bool:
