@@ -463,6 +463,19 @@ async def test_nothing_is_read_until_a_target_wants_pictures() -> None:
     source.close()
 
 
+async def test_where_nothing_can_be_drawn_nothing_is_read_and_alerts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture, "find_spec", lambda name: None)
+    source = made(MemoryLog())
+    source.use(WANTING)
+    assert (False, False) == (picture.is_available(), source._wanted.is_set())
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram", picture=True)}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await chat.wait_for(1)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+    assert [] == chat.pictures
+
+
 async def test_a_picture_with_the_gaps_of_coverage_follows_the_text_of_an_alert(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
