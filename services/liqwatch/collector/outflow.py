@@ -43,6 +43,7 @@ class Outflow:
         self._wake = asyncio.Event()
         self._spool_after = self._read_after = 0.0
         self._unreadable = False  # the spool
+        self._settled_at = 0.0  # what was put before that moment is in the log
         self._outage = Outage("spool", structlog.get_logger("collector"))
 
     @property
@@ -54,12 +55,11 @@ class Outflow:
     def idle(self) -> bool:
         return not self.held and not self._spool.pending
 
-    def behind(self, oldest_ms: int) -> bool:
-        """The log does not have everything yet that was received before that time."""
+    def behind(self, seconds: float) -> bool:
+        """The log does not have everything yet that was received so many seconds ago."""
         if self._spool.pending:
             return not self._unreadable  # for how long, nobody knows
-        waiting = self._flying or self._queue
-        return bool(waiting) and waiting[0].timestamp_ms < oldest_ms
+        return self.held > 0 and time.monotonic() - self._settled_at > seconds
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Takes events; those that memory has no room for are lost."""
@@ -77,9 +77,13 @@ class Outflow:
             if self._spool.pending and time.monotonic() >= self._read_after:
                 await self._empty_spool()
             elif self._queue:
+                taken_at = time.monotonic()
                 self._flying = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
+                is_all = not self._queue
                 if await self._deliver(LIQUIDATIONS, self._flying, from_memory=True):
                     self._flying = ()
+                    if is_all:
+                        self._settled_at = taken_at
                     self._appended()
             else:
                 self._wake.clear()

@@ -56,14 +56,13 @@ class Publisher:
         self._outflow = Outflow(
             self._link, self._spool, settings.memory_limit_events, self._lose, self._tell_losses, self._tell_damage
         )
-        late_ms = int(appended * 1000 * clock.speed)
         self._coverage = Lane(
             self._link,
             COVERAGE,
             _MOST_INTERVALS,
             lambda: self._once("coverage messages dropped"),
             # Who reads that a time was watched may count on its events: after an outage they come first.
-            lambda: self._outflow.behind(clock.now_ms() - late_ms),
+            lambda: self._outflow.behind(appended),
         )
         self._rejected = Lane(
             self._link, REJECTED_FRAMES, _MOST_REJECTED, lambda: self._once("rejected frames not kept, only counted")
