@@ -2,13 +2,13 @@
 
 SHELL := /bin/bash
 BIN := .venv/bin
-PYTHON_FOLDERS := services tests benchmarks deploy
+PYTHON_FOLDERS := services tests benchmarks chaos deploy
 COMPOSE := docker compose -f deploy/compose.yaml
 ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-deploy run demo test fuzz check check-static fmt schemas dashboards lock picture bench kafka kafka-stop image up down compose clean
+.PHONY: help setup setup-deploy run demo test fuzz check check-static fmt schemas dashboards lock picture bench chaos kafka kafka-stop image up down compose clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -59,6 +59,9 @@ picture: setup ## docs/page.png, the live page during a crash (needs a Chromium)
 
 bench: setup ## the published figures
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: setup ## every fault against liqwatch and Alertmanager, about 20 minutes; ARGS="--only reload --runs 3"
+	@$(BIN)/python -m chaos $(ARGS)
 
 kafka: setup ## a single Apache Kafka broker on 127.0.0.1, without Docker
 	@$(BIN)/python deploy/kafka/broker.py start $(ARGS)

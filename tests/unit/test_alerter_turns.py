@@ -116,7 +116,7 @@ async def test_the_second_stands_by_and_takes_over_without_repeating() -> None:
         assert ["fired", "stepped_up"] == on.kinds()
 
 
-async def test_a_fenced_alerter_sends_nothing_and_its_late_words_are_overruled() -> None:
+async def test_a_fenced_alerter_decides_and_sends_nothing() -> None:
     async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}) as on:
         one = await on.start()
         await on.total(500)
@@ -126,6 +126,30 @@ async def test_a_fenced_alerter_sends_nothing_and_its_late_words_are_overruled()
         await on.total(1_200_000_000)
         await asyncio.sleep(0.1)
         assert (0, []) == (chat.requests, on.incidents())
+
+
+async def test_the_late_words_of_a_fenced_alerter_about_an_incident_are_overruled() -> None:
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        first = on.log.all(ALERTS)[0]  # its claim
+        assert first.value is None
+        # A frozen former owner thaws: what it writes knows of no outcome, and would have it told again.
+        (incident,) = on.incidents()
+        (step,) = incident.steps
+        late = incident.model_copy(update={"generation": 0, "steps": (step.model_copy(update={"attempts": ()}),)})
+        entry = Entry(incident.incident_id.encode(), late.model_dump_json().encode(), on.clock.now_ms())
+        (position,) = await on.log.append(ALERTS, [entry])
+        await until(lambda: len(on.log.all(ALERTS)) > position.offset + 1)
+        assert ([("fired", "accepted", False)], [incident]) == (on.outcomes("desk"), on.incidents())
+        # Whoever reads the topic from its start sees the same, and tells nothing again.
+        await on.playing[0].end()
+        await on.start()
+        await on.total(1_210_000_000)
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        assert (["fired", "stepped_up"], 2) == (on.kinds(), chat.requests)
 
 
 async def test_a_decision_of_a_former_owner_after_the_claim_is_closed() -> None:

@@ -1,0 +1,82 @@
+"""The counts as a page: the table of all faults, and what stands behind its figures."""
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from .counts import Counts
+from .reference import version
+from .rounds import Played
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_NOTES = """
+*liqwatch*: real processes of `liqwatch alert`, one on the embedded log or two on a real Kafka; SIGKILL and SIGSTOP by
+the system. Each incident opens, steps up and clears, and is told to a signed webhook, a Slack bot and Telegram: 9
+alerts. *Alertmanager*: Debian's, with a webhook receiver; each incident is two alerts and their ends: 4 notifications.
+Its client posts everything again every 0.5 s, as Prometheus does every minute, or each change once. Its group_wait is
+0 s and its group_interval 1 s, where minutes are usual: that is in its favour.
+
+*runs*: incidents; in brackets those that the fault really struck. *lost*: never arrived. *repeated*: copies beyond the
+first. *unmarked*: of those, copies that do not say that they may be one; Alertmanager has no mark. *first copy said to
+be a repeat*: it arrived once, and nobody could know that the try before had not. *kept out*: second copies that the
+signed webhook dropped by their key; a receiver that ignores the key sees them, without a mark: the body is the same.
+"""
+
+
+def page(played: Sequence[Played], seed: int, command: str) -> str:
+    """Markdown."""
+    now = datetime.datetime.now(datetime.UTC)
+    lines = [
+        "# What arrived, whatever happened",
+        "",
+        f"`make chaos`, {now:%Y-%m-%d} (`{command}`), seed {seed}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, Alertmanager {version()}.",
+        *_NOTES.splitlines(),
+        "",
+        *table(played),
+        "",
+        "| fault | first copy said to be a repeat | kept out by the webhook's key | Alertmanager's documentation |",
+        "|---|---:|---:|---|",
+    ]
+    for one in played:
+        ours = one.liqwatch
+        said = "–" if ours is None else f"{ours.marked_first}"
+        kept_out = "–" if ours is None else f"{ours.kept_out}"
+        lines.append(f"| {one.name} | {said} | {kept_out} | {one.documented} |")
+    missing = [
+        f"- {one.name}: {list(map(tuple, one.liqwatch.missing))}"
+        for one in played
+        if one.liqwatch and one.liqwatch.lost
+    ]
+    return "\n".join([*lines, *(["", "Lost:", *missing] if missing else []), ""])
+
+
+def table(played: Sequence[Played]) -> list[str]:
+    """A row for each fault."""
+    lines = [
+        "| fault | liqwatch: runs | due | lost | repeated | unmarked "
+        "| Alertmanager, posted again: runs | due | lost | repeated = unmarked "
+        "| posted once: runs | due | lost | repeated = unmarked |",
+        "|---|" + "---:|" * 13,
+    ]
+    for one in played:
+        ours = ["not run here"] + ["–"] * 4 if one.liqwatch is None else _ours(one.liqwatch)
+        cells = [*ours, *_theirs(one.posted_again), *_theirs(one.posted_once)]
+        lines.append(f"| {one.title} | {' | '.join(cells)} |")
+    return lines
+
+
+def _ours(counts: Counts) -> list[str]:
+    return [_runs(counts), f"{counts.due}", f"{counts.lost}", f"{counts.repeated}", f"{counts.unmarked}"]
+
+
+def _theirs(counts: Counts | None) -> list[str]:
+    if counts is None:
+        return ["n/a", "–", "–", "–"]
+    return [_runs(counts), f"{counts.due}", f"{counts.lost}", f"{counts.repeated}"]
+
+
+def _runs(counts: Counts) -> str:
+    return f"{counts.runs} ({counts.hits})"
