@@ -95,7 +95,7 @@ class Follower:
                 backoff.reset()
                 self.down = ""
                 self.away.up(self.topic.name)
-                await take_all(self.thin(records), self._take)
+                await take_all(self.thin(records), self.take, self._skip)
                 self.at = reader.positions()
                 if reader.lost > lost:
                     self._count_lost(reader.lost - lost)
@@ -127,22 +127,23 @@ class Follower:
         if self.count_lost is not None:
             self.count_lost.inc(records)
 
-    def _take(self, record: Record) -> None:
-        try:
-            self.take(record)
-        except UNREADABLE as error:
-            self.unreadable += 1
-            if self.count_unreadable is not None:
-                self.count_unreadable.inc()
-            if self.unreadable in (1, 10, 100) or self.unreadable % 1000 == 0:
-                self.words.error(
-                    "records cannot be read and are skipped",
-                    topic=self.topic.name,
-                    partition=record.partition,
-                    offset=record.offset,
-                    reason=f"{type(error).__name__}: {error}"[:200],
-                    number=self.unreadable,
-                )
+    def _skip(self, record: Record, error: Exception) -> None:
+        self.unreadable += 1
+        if self.count_unreadable is not None:
+            self.count_unreadable.inc()
+        if self.unreadable in (1, 10, 100) or self.unreadable % 1000 == 0:
+            self.words.error(
+                "records cannot be read and are skipped",
+                topic=self.topic.name,
+                partition=record.partition,
+                offset=record.offset,
+                reason=f"{type(error).__name__}: {error}"[:200],
+                number=self.unreadable,
+            )
+
+
+def _raise(_: Record, error: Exception) -> None:
+    raise error
 
 
 def values(take: Callable[[bytes], None]) -> Callable[[Record], None]:
@@ -155,13 +156,21 @@ def values(take: Callable[[bytes], None]) -> Callable[[Record], None]:
     return taking
 
 
-async def take_all(records: Sequence[Record], take: Callable[[Record], None]) -> None:
-    """Gives `take` every record, and the rest of the process a turn after so many, or so long."""
+async def take_all(
+    records: Sequence[Record],
+    take: Callable[[Record], None],
+    skip: Callable[[Record, Exception], None] = _raise,
+) -> None:
+    """Gives `take` every record, and the rest of the process a turn after so many, or so long. `skip` is told what
+    `take` could not read."""
     now = asyncio.get_running_loop().time
     left, until = _AT_ONCE, now() + _SLICE_SECONDS
     for first in range(0, len(records), _CHUNK):
         for record in records[first : first + _CHUNK]:
-            take(record)
+            try:
+                take(record)
+            except UNREADABLE as error:
+                skip(record, error)
         left -= _CHUNK
         if left <= 0 or now() >= until:
             await asyncio.sleep(0)
