@@ -261,6 +261,19 @@ async def test_a_venue_shows_when_it_was_not_watched_and_why(tmp_path: Path) -> 
         await page.close()
 
 
+async def test_who_is_new_and_sees_nothing_is_told_why(tmp_path: Path) -> None:
+    async with web_stage(tmp_path) as stage, chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(stage.origin)
+        await expect(page.locator("#unwatched")).to_contain_text("No venue is watched now")
+        await expect(page.locator("#coverage")).to_contain_text("0 % of the window on 2 venues")
+        await expect(page.locator("#coverage")).not_to_contain_text("only since")
+        await stage.watched("bybit", stage.clock.now_ms() - HOUR_MS, stage.clock.now_ms())
+        await expect(page.locator("#unwatched")).to_have_text("Not watched now: Binance.")
+        await expect(page.locator("#coverage")).to_contain_text("only since 20")
+        await page.close()
+
+
 async def test_the_day_moves_on_though_nothing_comes(tmp_path: Path) -> None:
     async with web_stage(tmp_path) as stage, chromium() as browser:
         page = await browser.new_page()

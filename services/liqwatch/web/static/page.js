@@ -149,9 +149,10 @@ async function loadGaps() {
   try {
     const answer = await ask("gaps", {});
     state.gaps = new Map(answer.venues.map((one) => [one.venue, { ...one, answer }]));
-    // Watched by nobody from the beginning of the day on: until then the window cannot be full.
-    const starts = answer.venues.map(({ gaps: [first] }) => (first?.from_ms === answer.from_ms ? first.to_ms : 0));
-    state.sinceMs = Math.min(...starts, Infinity);
+    // Watched by nobody from the beginning of the day on: until then the window cannot be full. 0: by nobody at all.
+    const starts = answer.venues.map(({ gaps: [first] }) => (first?.from_ms === answer.from_ms ? first.to_ms : answer.from_ms));
+    const start = Math.min(...starts, answer.as_of_ms);
+    state.sinceMs = start < answer.as_of_ms ? start : 0;
     mark("venues", "totals");
   } catch {
     // the stream says whether we are connected

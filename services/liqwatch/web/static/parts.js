@@ -45,14 +45,15 @@ export function tellFloor(totals, state) {
   tell("At least", ...lines, make("p", "muted", "How long each venue was watched, and when not, is in its row below."));
 }
 
-/** Above the figures: which venues nobody watches now. */
+const NONE = "No venue is watched now: nothing new can be seen. Is there a network? liqwatch doctor says what cannot be reached.";
+
+/** Above the figures: which venues should be watched now, and are not. One that is switched off has no page named. */
 export function showUnwatched(venues) {
-  const down = venues.filter((venue) => venue.state !== "watched");
+  const wanted = venues.filter((venue) => venue.docs !== null);
+  const down = wanted.filter((venue) => venue.state !== "watched");
   const named = down.map((venue) => venue.title + (venue.detail ? ` (${venue.detail})` : ""));
-  const box = byId("unwatched");
-  box.hidden = down.length === 0;
-  const all = down.length === venues.length;
-  say(box, all ? "No venue is watched now: nothing new can be seen." : `Not watched now: ${named.join(", ")}.`);
+  byId("unwatched").hidden = down.length === 0;
+  say(byId("unwatched"), down.length === wanted.length ? NONE : `Not watched now: ${named.join(", ")}.`);
 }
 
 function title(venue, state) {
