@@ -1,7 +1,7 @@
 """What came of the alerts that were due: lost, repeated, repeated without a mark."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 
@@ -25,7 +25,9 @@ class Counts:
     unmarked: int = 0  # of them, those that do not say so
     marked_first: int = 0
     kept_out: int = 0  # second copies that the receiver dropped by their key
-    missing: Sequence[Alert] = field(default=(), compare=False)
+    struck: tuple[str, ...] = ()  # the points at which it did, where they were ordered
+    copies: tuple[str, ...] = ()  # the targets at which each repetition arrived
+    missing: tuple[Alert, ...] = ()
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -54,5 +56,6 @@ def count(due: Iterable[Alert], told: Mapping[Alert, Sequence[bool]], *, runs: i
         repeated=sum(max(0, len(marks) - 1) for marks in copies) + strangers,
         unmarked=sum(max(0, len(marks) - sum(marks) - 1) for marks in copies) + strangers,
         marked_first=sum(list(marks) == [True] for marks in copies),
+        copies=tuple(alert.target for alert, marks in told.items() for _ in marks[1:]),
         missing=tuple(alert for alert, marks in zip(due, copies, strict=True) if not marks),
     )

@@ -146,9 +146,11 @@ class Desk:
     orders: Orders = field(default_factory=Orders)
     alerters: list[Alerter] = field(default_factory=list)
     hits: int = 0
+    struck: list[str] = field(default_factory=list)  # the points of those that were ordered
     failure: str = ""
     revives: bool = True  # a dead alerter is started again at once
     broker: RealBroker | None = None
+    _point: str = ""
     _seen: dict[str, int] = field(default_factory=dict)
     _told: Told = field(default_factory=dict)
 
@@ -175,11 +177,13 @@ class Desk:
 
     def arm(self, point: str, coin: str, n: int, number: int = signal.SIGKILL) -> None:
         """Whoever reaches the point for the n-th time with this coin gets the signal, once."""
+        self._point = point
         self.command(death=Death(point, coin, n, number, next(_NUMBERS)))
 
     def died(self) -> None:
         """A death that was ordered has come: it is not to come again."""
         self.hits += 1
+        self.struck.append(self._point)
         self.command(death=None)
 
     async def tell(self, coin: str, step: str) -> None:

@@ -42,7 +42,7 @@ class Fault:
         async with desk.opened(folder, bootstrap=bootstrap, **self.options) as system:
             system.broker = broker
             counts = await _played(self, self.play, system, seed, runs, self.settle)
-            return counts + Counts(kept_out=system.kept_out())
+            return counts + Counts(kept_out=system.kept_out(), struck=tuple(system.struck))
 
     async def on_alertmanager(self, seed: int, runs: int, folder: Path, *, repeats: bool) -> Counts | None:
         """Plays it against Alertmanager; None where it means nothing there."""

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,20 +38,25 @@ def page(played: Sequence[Played], seed: int, command: str) -> str:
         "",
         *table(played),
         "",
-        "| fault | first copy said to be a repeat | kept out by the webhook's key | Alertmanager's documentation |",
-        "|---|---:|---:|---|",
+        "| fault | liqwatch's repetitions, by target | first copy said to be a repeat | kept out by the webhook's key "
+        "| Alertmanager's documentation |",
+        "|---|---|---:|---:|---|",
     ]
     for one in played:
-        ours = one.liqwatch
-        said = "–" if ours is None else f"{ours.marked_first}"
-        kept_out = "–" if ours is None else f"{ours.kept_out}"
-        lines.append(f"| {one.name} | {said} | {kept_out} | {one.documented} |")
-    missing = [
-        f"- {one.name}: {list(map(tuple, one.liqwatch.missing))}"
-        for one in played
-        if one.liqwatch and one.liqwatch.lost
-    ]
-    return "\n".join([*lines, *(["", "Lost:", *missing] if missing else []), ""])
+        ours = one.liqwatch or Counts()
+        cells = (_named(ours.copies), str(ours.marked_first), str(ours.kept_out), one.documented)
+        lines.append(f"| {one.name} | {' | '.join(cells)} |")
+    for one in played:
+        if one.liqwatch is not None and one.liqwatch.struck:
+            lines += ["", f"{one.name} struck {_named(one.liqwatch.struck)}."]
+        if one.liqwatch is not None and one.liqwatch.missing:
+            lines += ["", f"{one.name} lost {', '.join(map(str, map(tuple, one.liqwatch.missing)))}."]
+    return "\n".join([*lines, ""])
+
+
+def _named(found: Sequence[str]) -> str:
+    """How often each, in words."""
+    return ", ".join(f"{name} {number}" for name, number in sorted(Counter(found).items())) or "none"
 
 
 def table(played: Sequence[Played]) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import signal
+from collections.abc import Awaitable, Callable
 
 from ..deaths import POINTS
 from ..desk import Desk
@@ -12,6 +13,7 @@ from ..system import STEPS, until, until_told, whole_incident
 
 _TAKE_OVER = 45.0  # seconds: the group's session of 6 s, and a rebalance
 _SOON = 6.0
+_Act = Callable[[Node], Awaitable[None]]
 
 
 async def one_killed(desk: Desk, chance: random.Random, coin: str, number: int) -> None:
@@ -68,7 +70,7 @@ async def one_node_frozen(reference: Reference, chance: random.Random, coin: str
     await _one_node(reference, chance, coin, freeze, thaw)
 
 
-async def _one_node(reference: Reference, chance: random.Random, coin: str, hit, mend) -> None:  # type: ignore[no-untyped-def]
+async def _one_node(reference: Reference, chance: random.Random, coin: str, hit: _Act, mend: _Act) -> None:
     node, at = chance.choice(reference.nodes), chance.choice(STEPS)
     for step in STEPS:
         if step == at:
