@@ -189,8 +189,14 @@ def undelivered(incident: Incident, held: Held, fallback: Fallback) -> Iterator[
     target refused at that time, if anybody.
     """
     for step in incident.steps:
+        by_target: dict[str, list[Attempt]] = {}
+        for attempt in step.attempts:
+            if attempt.about is None:
+                by_target.setdefault(attempt.target, []).append(attempt)
         for target in step.targets:
-            tried = attempts(step, target, None)
+            tried = by_target.get(target, [])
+            if tried and tried[-1].outcome == "accepted":
+                continue  # nearly all, and nearly always
             if _is_open(target, tried, held):
                 yield Delivery(incident.incident_id, step.at_ms, target)
             elif tried[-1].outcome == "refused":
@@ -215,10 +221,10 @@ def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident
     """
 
     def add(step: Step) -> Step:
-        mine = attempts(step, attempt.target, attempt.about)
-        unclear = [old for old in mine if old.outcome != "not_sent"]
+        unclear = [old for old in attempts(step, attempt.target, attempt.about) if old.outcome != "not_sent"]
         kept = {old.number for old in (unclear[:1] + unclear[1:][-KEPT_UNKNOWN:])}
-        others = [old for old in step.attempts if old not in mine or old.number in kept]
+        name = (attempt.target, attempt.about)
+        others = [old for old in step.attempts if (old.target, old.about) != name or old.number in kept]
         return step.model_copy(update={"attempts": (*others, attempt)})
 
     return _with_step(incident, step_ms, add)

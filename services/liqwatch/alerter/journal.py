@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import msgspec
 import structlog
 from pydantic import ValidationError
 
@@ -261,7 +262,7 @@ class Journal:
             self._wake.set()
 
     def _take(self, value: bytes, offset: int) -> None:
-        if self.turn is Turn.STANDING_BY:
+        if self.turn is Turn.STANDING_BY or (self.acting and _is_ours(value, self.generation)):
             return
         try:
             incident = Incident.model_validate_json(value)
@@ -315,6 +316,23 @@ class Journal:
                 log_.info("the log is back")
             else:
                 log_.warning("the log cannot be reached, retrying", reason=reason)
+
+
+class _Generation(msgspec.Struct):
+    """Of a record, and nothing else: nearly all that is read while acting was written by ourselves."""
+
+    generation: int
+
+
+_GENERATIONS = msgspec.json.Decoder(_Generation)
+
+
+def _is_ours(value: bytes, generation: int) -> bool:
+    """Written in our own turn, or in a later one, of which a claim tells."""
+    try:
+        return _GENERATIONS.decode(value).generation >= generation
+    except msgspec.DecodeError:
+        return False
 
 
 async def _close(member: Member) -> None:
