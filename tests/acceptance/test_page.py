@@ -142,10 +142,13 @@ async def test_the_page_shows_the_crash_as_the_api_and_the_venues_tell_it(watche
         await expect(tape.nth(number)).to_contain_text(money(micros(events[number]["notional_usd"])))
 
     (incident,) = (await watched.api("incidents"))["incidents"]
-    shown_incident = page.locator("#open li")
+    shown_incident = page.locator("#open > li")
     await expect(shown_incident).to_have_count(1)
     await expect(shown_incident.locator(".headline")).to_have_text(incident["steps"][-1]["headline"])
     assert {"fired", "stepped_up"} <= {step["kind"] for step in incident["steps"]}
+    told = shown_incident.locator(".steps li")
+    await expect(told).to_have_count(len(incident["steps"]))
+    await expect(told.last).to_contain_text(f"fired: {incident['steps'][0]['headline']} to console (accepted)")
     await expect(page.locator("#chart canvas")).to_have_count(1)
     assert [] == watched.complaints.found
 
@@ -321,7 +324,7 @@ async def test_a_day_in_one_picture(tmp_path: Path) -> None:
         await page.goto(origin[1])
         # The last rung is passed when the crash is over and the day is still in the window.
         await expect(page.locator("#rungs")).to_contain_text("past the last threshold", timeout=90_000)
-        await expect(page.locator("#open li").first).to_be_visible(timeout=LIMIT)
+        await expect(page.locator("#open > li").first).to_be_visible(timeout=LIMIT)
         await expect(page.locator("#stale")).to_be_hidden(timeout=LIMIT)
         await expect(page.locator("#chart")).to_have_attribute(
             "aria-label", re.compile(r"longs \$1[12]\.\dB"), timeout=LIMIT

@@ -5,7 +5,7 @@ import { clock, dollars, moment, money, percent } from "./words.js";
 
 const TAPE_ROWS = 60;
 const DAY_MS = 86_400_000;
-const unfolded = new Set(); // alerts whose text is shown
+const items = new Map(); // alerts by id
 
 /** The two sides of a window, how complete they are, and how far it is to the next rung. */
 export function showTotals(totals, state) {
@@ -133,35 +133,61 @@ export function showTape(state) {
   say(byId("tape-note"), late && chosen.length ? `Complete since ${moment(state.tapeSinceMs)} UTC.` : none);
 }
 
-/** Open alerts with all they said last; past ones with their peak. */
+/** Open alerts, and past ones with their peak; each says what was told, step by step, and to whom. */
 export function showIncidents(incidents) {
   const newest = [...incidents].sort((one, other) => other.opened_ms - one.opened_ms);
   const open = newest.filter((one) => one.closed_ms === null);
   const past = newest.filter((one) => one.closed_ms !== null);
-  byId("open").replaceChildren(...open.map((one) => item(one, one.steps.at(-1))));
+  list(byId("open"), open);
   byId("no-open").hidden = open.length > 0;
-  byId("past").replaceChildren(...past.map((one) => item(one, one.steps.at(-1))));
+  list(byId("past"), past);
   say(byId("past-count"), String(past.length));
+  const known = new Set(newest.map((one) => one.incident_id));
+  for (const id of [...items.keys()].filter((one) => !known.has(one))) items.delete(id);
 }
 
-function item(incident, step) {
-  const since = `${incident.severity}, ${incident.rule}, opened ${moment(incident.opened_ms)}`;
-  const over = incident.closed_ms === null ? "" : `, closed ${moment(incident.closed_ms)}`;
-  const peak = `; peak ${money(incident.peak_usd)} at ${clock(incident.peak_at_ms)}`;
-  const told = make("details", "", make("summary", "small", "what was told"), make("p", "text", step?.text ?? ""));
-  told.open = unfolded.has(incident.incident_id);
-  told.addEventListener("toggle", () => {
-    if (told.open) unfolded.add(incident.incident_id);
-    else unfolded.delete(incident.incident_id);
+/** Elements stay and are changed in place: what was unfolded stays so, and the keyboard where it is. */
+function list(box, incidents) {
+  const wanted = incidents.map((incident) => {
+    const item = items.get(incident.incident_id) ?? build(incident);
+    items.set(incident.incident_id, item);
+    if (item.incident !== incident) fill(item, incident);
+    return item.element;
   });
-  if (step?.held_back) told.append(make("p", "small", `Nobody was told: ${step.held_back}.`));
-  const element = make(
-    "li", "", make("p", "headline", step?.headline ?? incident.rule),
-    make("p", "small muted", since + over + peak), told,
-  );
-  element.dataset.severity = incident.severity;
-  element.dataset.incident = incident.incident_id;
-  return element;
+  if (wanted.length !== box.children.length || wanted.some((element, at) => box.children[at] !== element)) {
+    box.replaceChildren(...wanted);
+  }
+}
+
+function build(incident) {
+  const item = {
+    incident: null, headline: make("p", "headline"), line: make("p", "small muted"), text: make("p", "text"),
+    steps: make("ol", "steps small"),
+  };
+  const told = make("details", "", make("summary", "small", "what was told"), item.text, item.steps);
+  item.element = make("li", "", item.headline, item.line, told);
+  item.element.dataset.severity = incident.severity;
+  item.element.dataset.incident = incident.incident_id;
+  return item;
+}
+
+function fill(item, incident) {
+  item.incident = incident;
+  const last = incident.steps.at(-1);
+  const since = `${incident.severity}, rule ${incident.rule}, opened ${moment(incident.opened_ms)}`;
+  const over = incident.closed_ms === null ? "" : `, closed ${moment(incident.closed_ms)}`;
+  say(item.headline, last?.headline ?? incident.rule);
+  say(item.line, `${since}${over}; peak ${money(incident.peak_usd)} at ${clock(incident.peak_at_ms)}`);
+  say(item.text, last?.text ?? "");
+  item.steps.replaceChildren(...[...incident.steps].reverse().map((step) => make("li", "", stepWords(step))));
+}
+
+/** `05:21:46 stepped up: At least $1.02B …; to desk (accepted)`. */
+function stepWords(step) {
+  const outcomes = { accepted: "accepted", not_sent: "not sent yet", refused: "refused", unknown: "not known whether it arrived" };
+  const to = step.deliveries.map(({ target, outcome }) => `${target} (${outcomes[outcome] ?? "under way"})`);
+  const whom = step.held_back ? `nobody was told: ${step.held_back}` : to.length ? `to ${to.join(", ")}` : "to nobody";
+  return `${clock(step.at_ms)} ${step.kind.replace("_", " ")}: ${step.headline} ${whom}`;
 }
 
 /** What is held back, why, by whom, until when. */
