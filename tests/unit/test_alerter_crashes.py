@@ -74,6 +74,22 @@ async def test_where_the_target_lets_us_know_nothing_is_sent_twice(
             assert (2 if was_sent else 1) == chat.requests
 
 
+async def test_a_key_that_holds_for_minutes_is_not_trusted_when_the_clock_has_gone_back() -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, "discord-bot", log) as on:
+        on.ahead_seconds = 3600.0
+        log.crash(ALERTS, 3, "before")  # sent, and the outcome is not written
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await log.crashed.wait()
+        await one.kill()
+        log.mend()
+        on.ahead_seconds = 0.0
+        await on.start()
+        await until(lambda: ("fired", "accepted", True) in on.outcomes("desk"))
+        assert [("fired", "unknown", False), ("fired", "accepted", True)] == on.outcomes("desk")
+
+
 @pytest.mark.parametrize("kind", UNKEYED + KEYED)
 async def test_killed_while_waiting_for_the_answer(kind: str) -> None:
     async with ChatServer([Fault("silent")]) as chat, stage(chat, kind, CrashingLog()) as on:

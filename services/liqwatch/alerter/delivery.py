@@ -51,6 +51,7 @@ _UNWRITABLE_PAUSE = 30.0  # seconds
 # From the writing of an attempt to its sending. A process that was frozen longer than that may have a successor, which
 # Kafka gives the topic after a session of 6 seconds at the earliest, and which may have told this meanwhile.
 _BEGUN_WITHIN = 5.0  # seconds
+_CLOCKS_DIFFER_MS = 30_000  # those of two machines, and more than that is a step
 _SEARCHES = 3  # tries to look a message up before it is sent again
 
 log_ = structlog.get_logger("alerter")
@@ -289,7 +290,9 @@ class Courier:
             return False
         first = next(one for one in tried if one.outcome != "not_sent")
         age_ms = (self._clock.now_ms() - first.at_ms) / self._clock.speed
-        return age_ms < holds / timedelta(milliseconds=1)
+        # An attempt of the future: the clock has gone back, and nobody knows how long ago it was.
+        is_known = age_ms > -_CLOCKS_DIFFER_MS or holds == timedelta.max
+        return is_known and age_ms < holds / timedelta(milliseconds=1)
 
     def _record(self, delivery: Delivery, step: Step, attempt: Attempt, outcome: Outcome) -> None:
         done = attempt.model_copy(
