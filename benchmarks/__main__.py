@@ -24,11 +24,13 @@ RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 PARTS: dict[str, tuple[str, list[str], bool]] = {  # name: (module, arguments, needs Kafka)
     "decode": ("benchmarks.decode", ["--json"], False),
     "window": ("benchmarks.window", ["--json"], False),
+    "rules": ("benchmarks.rules", ["--json"], False),
     "rebuild": ("benchmarks.rebuild", ["--json"], True),
     "aggregate": ("benchmarks.aggregate_kafka", ["--json"], True),
     "viewers": ("benchmarks.viewers", ["--json"], False),
     "size": ("benchmarks.size", ["--json"], False),
     "latency-embedded": ("benchmarks.latency", ["embedded"], False),
+    "latency-targets": ("benchmarks.latency", ["embedded", "--targets", "50", "--dead", "10"], False),
     "latency-kafka": ("benchmarks.latency", ["kafka"], True),
 }
 LIMIT_SECONDS = 1500

@@ -6,7 +6,11 @@ rules (with `--coins`: the total of one more coin over that of an `each base` ru
 chat server in this process. Latency is from the moment the large order's frame is written to the socket until the chat
 server has the request. The first seconds, while everything is warmed up, have no crossings.
 
+`--targets` tells every crossing to so many webhooks, `--dead` of which are dead: by turns a port that accepts and never
+answers, and one that refuses. The figures are then over every pair of a crossing and a target that lives.
+
     python -m benchmarks.latency embedded
+    python -m benchmarks.latency embedded --targets 50 --dead 10
     python -m benchmarks.latency kafka --bootstrap 127.0.0.1:9092
 """
 
@@ -92,19 +96,35 @@ class Venue:
 
 
 class Chat:
-    """Notes when each alert arrives: by rule, and by scope."""
+    """Notes when each alert arrives at each target: by rule, and by scope."""
 
     def __init__(self) -> None:
-        self.arrived: dict[str, float] = {}
+        self.arrived: dict[tuple[str, str], float] = {}
 
     async def on_post(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         for name in (body["rule"], body["scope"]):
-            self.arrived.setdefault(name, time.perf_counter())
+            self.arrived.setdefault((name, request.match_info["target"]), time.perf_counter())
         return web.Response(text="ok")
 
 
-def settings(venue_ws: int, venue_rest: int, chat: int, ports: dict[str, int], log: str, rules: str) -> str:
+async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A chat that takes everything and says nothing, until the other side has enough."""
+    while await reader.read(65536):
+        pass
+    writer.close()
+
+
+def targets(alive: dict[str, int], dead: dict[str, int]) -> str:
+    """Webhooks by name and port, as TOML."""
+    return "\n".join(
+        f'[targets.{name}]\nkind = "webhook"\nurl = "http://127.0.0.1:{port}/hook/{name}"\n'
+        f'secret = "benchmark"\nallow_private = true'
+        for name, port in (alive | dead).items()
+    )
+
+
+def settings(venue_ws: int, venue_rest: int, targets: str, ports: dict[str, int], log: str, rules: str) -> str:
     """The settings of the run, as TOML."""
     return f"""
 [log]
@@ -118,11 +138,7 @@ enabled = true
 websocket_origin = "ws://127.0.0.1:{venue_ws}"
 rest_origin = "http://127.0.0.1:{venue_rest}"
 {chr(10).join(f"[venues.{name}]{chr(10)}enabled = false" for name in ("bybit", "okx", "bitget", "gate", "htx"))}
-[targets.chat]
-kind = "webhook"
-url = "http://127.0.0.1:{chat}/hook"
-secret = "benchmark"
-allow_private = true
+{targets}
 {rules}
 """
 
@@ -152,30 +168,36 @@ async def site(app: web.Application) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None, coins: bool = False) -> dict[str, Any]:
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Runs the programs, plays the burst, returns latencies in milliseconds."""
+    mode, rate, crossings, coins = options.mode, options.rate, options.crossings, options.coins
     venue, chat = Venue(), Chat()
     rest, hook = web.Application(), web.Application()
     rest.router.add_get("/{path:.*}", venue.on_rest)
-    hook.router.add_post("/hook", chat.on_post)
+    hook.router.add_post("/hook/{target}", chat.on_post)
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         async with (
             serve(venue.on_connect, "127.0.0.1", 0, compression=None) as sockets,
             site(rest) as rest_port,
             site(hook) as hook_port,
+            await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent,
             contextlib.AsyncExitStack() as stack,
         ):
             ports = {name: free_port() for name in ("run", "collect", "aggregate", "alert")}
             log = (
                 f'path = "{folder}/log.db"'
                 if mode == "embedded"
-                else f'backend = "kafka"\n[log.kafka]\nbootstrap_servers = "{bootstrap}"\n'
+                else f'backend = "kafka"\n[log.kafka]\nbootstrap_servers = "{options.bootstrap}"\n'
                 f'group_prefix = "latency-{int(time.time())}"'
             )
             config = folder / "liqwatch.toml"
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
-            config.write_text(settings(ws_port, rest_port, hook_port, ports, log, rules(crossings, coins)))
+            silent_port, refusing_port = silent.sockets[0].getsockname()[1], free_port()
+            alive = {f"chat-{number}": hook_port for number in range(options.targets - options.dead)}
+            dead = {f"dead-{number}": (refusing_port, silent_port)[number % 2] for number in range(options.dead)}
+            told = targets(alive, dead)
+            config.write_text(settings(ws_port, rest_port, told, ports, log, rules(crossings, coins)))
             programs: list[Program] = []
             if mode == "kafka":
                 async with running(["topics", "create", "--config", str(config)], folder) as create:
@@ -188,29 +210,41 @@ async def measure(mode: str, rate: int, crossings: int, bootstrap: str | None, c
                 await program.ready()
             await asyncio.wait_for(venue.subscribed.wait(), 30)
             sent = await _burst(venue, rate, crossings, coins)
-            await _told(chat, sent, programs)
+            await _told(chat, sent, list(alive), programs)
             for program in reversed(programs):
                 await program.end()
-    latencies = sorted((chat.arrived[scope] - at) * 1000 for scope, at in sent.items())
+    by_crossing = [[(chat.arrived[what, name] - at) * 1000 for name in alive] for what, at in sent.items()]
+    result = {"mode": mode, "rate": rate, "crossings": len(sent), "of": "single coins" if coins else "the total"}
+    if options.targets == 1:
+        return result | quantiles([one for crossing in by_crossing for one in crossing])
+    return (
+        result
+        | {"targets": options.targets, "dead": options.dead}
+        | quantiles([one for crossing in by_crossing for one in crossing])
+        | quantiles([min(crossing) for crossing in by_crossing], "first_target_")
+    )
+
+
+def quantiles(latencies: list[float], of: str = "") -> dict[str, float]:
+    """Milliseconds."""
+    ordered = sorted(latencies)
     return {
-        "mode": mode,
-        "rate": rate,
-        "crossings": len(latencies),
-        "of": "single coins" if coins else "the total",
-        "p50_ms": round(statistics.median(latencies), 1),
-        "p99_ms": round(latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))], 1),
-        "max_ms": round(latencies[-1], 1),
+        f"{of}p50_ms": round(statistics.median(ordered), 1),
+        f"{of}p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
+        f"{of}max_ms": round(ordered[-1], 1),
     }
 
 
-async def _told(chat: Chat, sent: dict[str, float], programs: list[Program]) -> None:
-    """Waits until every crossing has been told."""
+async def _told(chat: Chat, sent: dict[str, float], alive: list[str], programs: list[Program]) -> None:
+    """Waits until every crossing has been told everywhere."""
+    wanted = {(what, name) for what in sent for name in alive}
     try:
         async with asyncio.timeout(30):
-            while not sent.keys() <= chat.arrived.keys():
+            while not wanted <= chat.arrived.keys():
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        never = sorted(sent.keys() - chat.arrived.keys())
+        missing = sorted(wanted - chat.arrived.keys())
+        never = f"{len(missing)} of {len(wanted)}, such as {missing[:5]}"
         raise SystemExit(f"never told: {never}\n" + "\n".join(p.stderr[-2000:] for p in programs)) from None
 
 
@@ -240,8 +274,12 @@ def main() -> None:
     parser.add_argument("--crossings", type=int, default=100, choices=range(1, len(LARGE) + 1), metavar="N")
     parser.add_argument("--bootstrap")
     parser.add_argument("--coins", action="store_true", help="Crossings of single coins instead of the total.")
+    parser.add_argument("--targets", type=int, default=1)
+    parser.add_argument("--dead", type=int, default=0, help="So many of the targets.")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.mode, options.rate, options.crossings, options.bootstrap, options.coins))
+    if not 0 <= options.dead < options.targets:
+        parser.error("at least one target has to live")
+    result = asyncio.run(measure(options))
     json.dump(result, sys.stdout)
     print()
 
