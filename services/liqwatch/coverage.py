@@ -128,10 +128,14 @@ class CoverageBook:
         self._keep_ms = keep_ms
         self._intervals: dict[str, dict[str, _Interval]] = {}  # by venue, then by id
         self._completeness: dict[str, Completeness] = {}
+        self._live: dict[str, list[Span]] = {}  # answers, until a venue's intervals change
+        self._watched: dict[str, list[Span]] = {}
 
     def apply(self, message: Interval) -> None:
         """Takes a message of the topic. The one that ends an interval has the last word: it may set the end back."""
         self._completeness[message.venue] = message.completeness
+        self._live.pop(message.venue, None)
+        self._watched.pop(message.venue, None)
         mine = self._intervals.setdefault(message.venue, {})
         known = mine.get(message.interval_id)
         if known is None or not message.open or (known.open and message.to_ms >= known.end):
@@ -165,10 +169,16 @@ class CoverageBook:
 
     def watched(self, venue: str) -> list[Span]:
         """Disjoint spans in which somebody watched the venue and kept what came, or that were filled later."""
-        return merge([*self.live(venue), *self._filled(venue)])
+        known = self._watched.get(venue)
+        if known is None:
+            known = self._watched[venue] = merge([*self.live(venue), *self._filled(venue)])
+        return known
 
     def live(self, venue: str) -> list[Span]:
         """Disjoint spans in which somebody watched the venue's stream and kept what came."""
+        known = self._live.get(venue)
+        if known is not None:
+            return known
         spans: list[Span] = []
         for collector in {i.collector for i in self._of(venue)}:
             mine = [i for i in self._of(venue) if i.collector == collector]
@@ -176,7 +186,8 @@ class CoverageBook:
                 [(i.start, i.end) for i in mine if i.kind == "watched"],
                 [(i.start, i.end) for i in mine if i.kind == "lost"],
             )
-        return merge(spans)
+        known = self._live[venue] = merge(spans)
+        return known
 
     def told_until(self, venue: str, now_ms: int, fresh_ms: int) -> int:
         """Up to when it is known whether the venue was watched.
@@ -231,5 +242,7 @@ class CoverageBook:
     def forget(self, now_ms: int) -> None:
         """Drops intervals that ended before the longest window any more asked for."""
         limit = now_ms - self._keep_ms
+        self._live.clear()
+        self._watched.clear()
         for venue, mine in self._intervals.items():
             self._intervals[venue] = {key: i for key, i in mine.items() if i.end > limit}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .eventlog import Record
 from .events import Completeness, PartitionEvidence
@@ -10,8 +11,7 @@ from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
 STALE_AFTER_MS = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """Totals of one window and scope over all partitions. USD in micro-dollars."""
 
     long: int = 0
@@ -32,6 +32,9 @@ class Sum:
         if side == "short":
             return self.largest_short
         return larger(self.largest_long, self.largest_short)
+
+
+_NOTHING = Sum()
 
 
 def larger(one: LargestRecord | None, other: LargestRecord | None) -> LargestRecord | None:
@@ -74,17 +77,64 @@ class _Partition:
 class _Row:
     """A message, with its money as numbers once it was asked for."""
 
-    __slots__ = ("_money", "message")
+    __slots__ = ("_largest", "_money", "message")
 
     def __init__(self, message: Totals) -> None:
         self.message = message
         self._money: tuple[int, int] | None = None
+        self._largest: tuple[int, int] | None = None
 
     def money(self) -> tuple[int, int]:
         """Micro-dollars, long and short."""
         if self._money is None:
             self._money = micros(self.message.long_usd), micros(self.message.short_usd)
         return self._money
+
+    def largest(self) -> tuple[int, int]:
+        """Micro-dollars of the largest long and short; -1 where there is none."""
+        if self._largest is None:
+            message = self.message
+            long = -1 if message.largest_long is None else micros(message.largest_long.notional_usd)
+            self._largest = long, -1 if message.largest_short is None else micros(message.largest_short.notional_usd)
+        return self._largest
+
+
+class _Parts(dict[int, _Row]):
+    """What each partition adds to one total; the sum is carried on, so that a change costs no look at the others."""
+
+    __slots__ = ("_fresh", "_long", "_short")
+
+    def __init__(self) -> None:
+        self._fresh: set[int] = set()  # partitions not in the sum yet
+        self._long = self._short = 0
+
+    def put(self, partition: int, row: _Row) -> None:
+        self._take_off(partition)
+        self[partition] = row
+        self._fresh.add(partition)
+
+    def drop(self, partition: int) -> None:
+        self._take_off(partition)
+        del self[partition]
+
+    def usd(self) -> tuple[int, int]:
+        for partition in self._fresh:
+            long, short = self[partition].money()
+            self._long += long
+            self._short += short
+        self._fresh.clear()
+        return self._long, self._short
+
+    def _take_off(self, partition: int) -> None:
+        if partition in self._fresh:
+            self._fresh.discard(partition)
+        elif (row := self.get(partition)) is not None:
+            long, short = row.money()
+            self._long -= long
+            self._short -= short
+
+
+_NO_PARTS = _Parts()
 
 
 class TotalsBook:
@@ -96,7 +146,7 @@ class TotalsBook:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = [_Partition() for _ in range(partitions)]
-        self._rows: dict[tuple[str, str], dict[int, _Row]] = {}  # (window, scope) -> partition -> row
+        self._rows: dict[tuple[str, str], _Parts] = {}  # (window, scope) -> partition -> row
         self._single: dict[str, dict[str, None]] = {}  # window -> scopes of one dimension, in the order they came
 
     def apply(self, message: Totals | Heartbeat) -> bool:
@@ -108,14 +158,17 @@ class TotalsBook:
         if isinstance(message, Heartbeat):
             return self._beat(partition, message)
         key = (message.window, message.scope)
-        found = self._rows.get(key, {}).get(message.partition)
+        parts = self._rows.get(key)
+        found = None if parts is None else parts.get(message.partition)
         known = found.message if found is not None else None
         if known is not None and (known.generation, known.as_of_ms) > (message.generation, message.as_of_ms):
             return False
         if partition.generation > message.generation:
             return False
         if message.long_count or message.short_count or message.scope == "all":
-            self._rows.setdefault(key, {})[message.partition] = _Row(message)
+            if parts is None:
+                parts = self._rows[key] = _Parts()
+            parts.put(message.partition, _Row(message))
             if "," not in message.scope:
                 self._single.setdefault(message.window, {})[message.scope] = None
         elif known is not None:
@@ -145,25 +198,59 @@ class TotalsBook:
 
     def _forget(self, key: tuple[str, str], partition: int) -> None:
         rows = self._rows[key]
-        del rows[partition]
+        rows.drop(partition)
         if not rows:
             del self._rows[key]
             self._single.get(key[0], {}).pop(key[1], None)
 
     def sum(self, window: str, scope: str) -> Sum:
         """All partitions added up."""
-        long = short = long_count = short_count = 0
+        rows = self._rows.get((window, scope))
+        if rows is None:
+            return _NOTHING
+        if len(rows) == 1:  # as for most coins
+            (row,) = rows.values()
+            message = row.message
+            return Sum(
+                *rows.usd(), message.long_count, message.short_count, message.largest_long, message.largest_short
+            )
+        long, short = rows.usd()
+        long_count = short_count = 0
         largest_long: LargestRecord | None = None
         largest_short: LargestRecord | None = None
-        for found in self._rows.get((window, scope), {}).values():
-            row, money = found.message, found.money()
-            long += money[0]
-            short += money[1]
-            long_count += row.long_count
-            short_count += row.short_count
-            largest_long = larger(largest_long, row.largest_long)
-            largest_short = larger(largest_short, row.largest_short)
+        most_long = most_short = -1
+        for row in rows.values():
+            message = row.message
+            long_count += message.long_count
+            short_count += message.short_count
+            usd_long, usd_short = row.largest()
+            if usd_long > most_long:
+                most_long, largest_long = usd_long, message.largest_long
+            elif usd_long == most_long:
+                largest_long = larger(largest_long, message.largest_long)
+            if usd_short > most_short:
+                most_short, largest_short = usd_short, message.largest_short
+            elif usd_short == most_short:
+                largest_short = larger(largest_short, message.largest_short)
         return Sum(long, short, long_count, short_count, largest_long, largest_short)
+
+    def usd(self, window: str, scope: str) -> tuple[int, int]:
+        """Long and short of all partitions, in micro-dollars: as `sum`, where nothing else is asked for."""
+        parts = self._rows.get((window, scope))
+        return (0, 0) if parts is None else parts.usd()
+
+    def most(self, window: str, scope: str) -> tuple[int, int]:
+        """The largest single long and short, in micro-dollars: of `sum`, where nothing else is asked for."""
+        most_long = most_short = 0
+        for row in self._rows.get((window, scope), _NO_PARTS).values():
+            long, short = row.largest()
+            most_long = max(most_long, long)
+            most_short = max(most_short, short)
+        return most_long, most_short
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every window and scope that has a total."""
+        return iter(self._rows)
 
     def by_completeness(
         self, window: str, scope: str, completeness: Mapping[str, Completeness]
@@ -183,7 +270,7 @@ class TotalsBook:
 
     def evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
         """What each partition contributed, with the last offset of `liquidations` it contains."""
-        rows = self._rows.get((window, scope), {})
+        rows = self._rows.get((window, scope), _NO_PARTS)
         return tuple(
             PartitionEvidence(
                 partition=number,

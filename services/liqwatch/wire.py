@@ -81,24 +81,27 @@ def micros(usd: str) -> int:
 
     The one place where money is rounded. Raises `ValueError` for anything but a plain decimal.
     """
+    if usd[-7:-6] == "." and (digits := usd[:-7] + usd[-6:]).isdigit():
+        return int(digits)  # as we write it ourselves
     whole, _, fraction = usd.partition(".")
-    digits = whole + fraction
-    if not digits.isdigit():
+    digits = whole + fraction[:6]
+    if not digits.isdigit() or not usd.isascii():
         if usd.startswith("-") and usd[1:2].isdigit():
             return -micros(usd[1:])
         raise ValueError(f"{usd!r} is not a plain decimal number")
     more = len(fraction) - 6
     if more <= 0:
         return int(digits) * _POWERS[-more]
-    unit: int = _POWERS[more] if more < len(_POWERS) else 10**more
-    head, rest = divmod(int(digits), unit)
-    twice = rest + rest
-    if twice < unit:
+    rest = fraction[6:]
+    if not rest.isdigit():
+        raise ValueError(f"{usd!r} is not a plain decimal number")
+    head = int(digits)
+    if rest < "5":  # as text: the first digit decides
         return head
-    return head + 1 if twice > unit or head % 2 else head
+    return head + 1 if rest.rstrip("0") != "5" else head + head % 2
 
 
-_POWERS: tuple[int, ...] = tuple(10**power for power in range(32))
+_POWERS: tuple[int, ...] = tuple(10**power for power in range(7))
 
 
 def usd_text(micro_dollars: int) -> str:

@@ -39,24 +39,26 @@ class Figures:
     def take_totals(self, value: bytes) -> None:
         """A record of the totals topic. Raises `msgspec.DecodeError`."""
         message = decode_totals(value)
-        taken = self._totals.apply(message)
         if not isinstance(message, Heartbeat):
-            if taken:
-                pair = (message.window, message.scope)
-                self._sums.pop(pair, None)
-                self._touched.add(pair)
-        elif message.caught_up and message.generation > self._generations.get(message.partition, -1):
+            if self._totals.apply(message):
+                self._forget((message.window, message.scope))
+            return
+        if message.caught_up and message.generation > self._generations.get(message.partition, -1):
             # What the former owner of the partition had said is gone: every sum may have changed.
             self._generations[message.partition] = message.generation
-            self._touched.update(self._sums)
+            self._touched.update(self._totals.pairs())
             self._sums.clear()
+        self._totals.apply(message)
 
     def take_tombstone(self, key: bytes) -> None:
         """A tombstone of the totals topic. Raises `ValueError`."""
         pair = self._totals.bury(key)
         if pair is not None:
-            self._sums.pop(pair, None)
-            self._touched.add(pair)
+            self._forget(pair)
+
+    def _forget(self, pair: Pair) -> None:
+        self._sums.pop(pair, None)
+        self._touched.add(pair)
 
     def take_coverage(self, value: bytes) -> None:
         """A record of the coverage topic. Raises `pydantic.ValidationError`."""
@@ -75,6 +77,20 @@ class Figures:
                 return added(self.sum(window, part) for part in self._parts(window, scope))
             known = self._sums[window, scope] = self._totals.sum(window, scope)
         return known
+
+    def usd(self, window: str, scope: str) -> tuple[int, int]:
+        """Long and short of a sum, in micro-dollars: most rules ask for nothing else, and it costs less."""
+        if scope.startswith("class="):
+            parts = [self._totals.usd(window, part) for part in self._parts(window, scope)]
+            return sum(long for long, _ in parts), sum(short for _, short in parts)
+        return self._totals.usd(window, scope)
+
+    def most(self, window: str, scope: str) -> tuple[int, int]:
+        """The largest single long and short of a sum, in micro-dollars."""
+        if scope.startswith("class="):
+            parts = [self._totals.most(window, part) for part in self._parts(window, scope)]
+            return max((long for long, _ in parts), default=0), max((short for _, short in parts), default=0)
+        return self._totals.most(window, scope)
 
     def scopes(self, window: str, prefix: str) -> list[str]:
         """Known scopes of one dimension: `venue=` or `base=`."""

@@ -13,6 +13,7 @@ from .percentiles import Yardstick
 from .rules import Memory, Verdict, judge
 
 MAX_SCOPES = 2_000  # of one `each …` rule
+_KEPT = 20_000  # scopes whose rules are remembered
 _NOTHING = Memory()
 _TIMED = ("feed", "cascade")
 
@@ -29,6 +30,7 @@ class Judging:
         self._due: dict[Pair, None] = {}
         self._by_scope: dict[tuple[str, str], list[str]] = {}
         self._each: dict[str, list[tuple[str, str | None, str]]] = {}  # window -> prefix, class of coins, rule
+        self._asked: dict[tuple[str, str], tuple[Pair, ...]] = {}  # whom a total concerns, once it was asked
         self._classes: set[str] = set()  # windows in which a class of coins is watched as a whole
         self._majors = majors
         self._scopes: dict[str, set[str]] = {}
@@ -41,6 +43,7 @@ class Judging:
         self._by_scope.clear()
         self._each.clear()
         self._classes.clear()
+        self._asked.clear()
         self._due.clear()
         for rule in self.rules.values():
             window = rule.ladder.window
@@ -69,15 +72,30 @@ class Judging:
 
     def touch(self, window: str, scope: str) -> None:
         """A total has changed."""
-        for name in self._by_scope.get((window, scope), ()):
-            self._due[name, scope] = None
-        if window in self._each and "," not in scope:
-            for prefix, coins, name in self._each[window]:
-                if scope.startswith(prefix) and self._is_in(coins, scope) and self._within(name, scope):
-                    self._due[name, scope] = None
+        pairs = self._asked.get((window, scope))
+        for pair in self._concerned(window, scope) if pairs is None else pairs:
+            self._due[pair] = None
+
+    def _concerned(self, window: str, scope: str) -> Collection[Pair]:
+        """Kept for the next time, unless a rule has no place for the scope: it may have one then."""
+        pairs = [(name, scope) for name in self._by_scope.get((window, scope), ())]
+        if "," in scope:
+            return pairs
+        has_place = True
+        for prefix, coins, name in self._each.get(window, ()):
+            if scope.startswith(prefix) and self._is_in(coins, scope):
+                if self._within(name, scope):
+                    pairs.append((name, scope))
+                else:
+                    has_place = False
         if window in self._classes and scope.startswith("base="):
-            for name in self._by_scope.get((window, f"class={coin_class(scope[5:], self._majors)}"), ()):
-                self._due[name, f"class={coin_class(scope[5:], self._majors)}"] = None
+            whole = f"class={coin_class(scope[5:], self._majors)}"
+            pairs += [(name, whole) for name in self._by_scope.get((window, whole), ())]
+        if has_place:
+            if len(self._asked) >= _KEPT:
+                self._asked.clear()
+            self._asked[window, scope] = tuple(pairs)
+        return pairs
 
     def touch_timed(self, venues: Iterable[str]) -> None:
         """Rules that no total calls: feeds and cascades. Each second, or when something has happened to them."""
@@ -96,11 +114,13 @@ class Judging:
         due, self._due = self._due, {}
         later = []
         for name, scope in due:
-            if name in self.rules:
-                if self.rules[name].held_back_by:
-                    later.append((self.rules[name], scope))  # what holds it back may open now
-                else:
-                    yield self.rules[name], scope
+            rule = self.rules.get(name)
+            if rule is None:
+                continue
+            if rule.held_back_by:
+                later.append((rule, scope))  # what holds it back may open now
+            else:
+                yield rule, scope
         yield from later
 
     def ask(
@@ -115,6 +135,7 @@ class Judging:
             self._remember(rule, scope, after)
         if usd == 0 and rule.name in self._scopes and after == _NOTHING:
             self._scopes[rule.name].discard(scope)  # its place is free: coins come and go
+            self._asked.pop((rule.ladder.window, scope), None)
         return verdict
 
     def hold_back(self, rule: RuleSettings, scope: str, incident: Incident) -> None:

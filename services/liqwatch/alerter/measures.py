@@ -15,6 +15,8 @@ from .stories import Facts, normal_of
 _DAY_MS = 86_400_000
 _MOST_TIMES = 1_000_000
 _EASIER = 9, 10  # an open incident stays open down to this share of what opened it
+_KEPT_ANSWERS = 256
+_LITTLE = 1  # judged as nothing, while there is a total
 _WATCHED = 0.99
 _LEAST_WATCHED = 0.04  # an hour of a day
 WIDE_USD = 500_000 * MICRO  # of one coin in 5 minutes: it is in the cascade
@@ -49,6 +51,16 @@ class Feeds(Protocol):
         ...
 
 
+class Quick(Protocol):
+    """Micro-dollars of the long and the short side of a total."""
+
+    def usd(self, window: str, scope: str) -> tuple[int, int]: ...
+
+    def most(self, window: str, scope: str) -> tuple[int, int]:
+        """Of the largest single record of each."""
+        ...
+
+
 class Past(Protocol):
     """What is known of the past: None while it is still being read."""
 
@@ -67,7 +79,10 @@ class Past(Protocol):
 
 
 class Measures:
-    """Asks the totals, the past and the feeds. None: it cannot be said now, and nothing is judged."""
+    """Asks the totals, the past and the feeds. None: it cannot be said now, and nothing is judged.
+
+    `quick`: who knows the parts of a total that most rules ask for, where that costs less than all of it.
+    """
 
     def __init__(
         self,
@@ -75,11 +90,16 @@ class Measures:
         scopes: Callable[[str, str], Iterable[str]],
         feeds: Feeds,
         past: Past,
+        quick: Quick | None = None,
     ) -> None:
         self._total = total
+        self._usd = quick.usd if quick is not None else lambda window, scope: total(window, scope)[:2]
+        self._most = quick.most if quick is not None else self._largest
         self._scopes = scopes
         self._feeds = feeds
         self._past = past
+        self._gaps: dict[tuple[str, int, int], Sequence[str]] = {}
+        self._means: dict[tuple[str, int], float | None] = {}
         self._kinds: Mapping[str, Callable[[RuleSettings, str, bool, int], Measured | None]] = {
             "level": self._level,
             "order": self._order,
@@ -97,10 +117,10 @@ class Measures:
         """What the words of a step need to know beside the totals."""
         match rule.kind:
             case "surge":
-                left_out = self._feeds.interrupted(scope, rule.ladder.span_ms, now_ms)
+                left_out = self._interrupted(rule, scope, now_ms)
                 counted = usd - self._brought_by(left_out, rule, scope, usd)
                 times = self.times_normal(rule, scope, counted, now_ms)
-                watched = self._feeds.watched_mean(scope, _DAY_MS, now_ms)
+                watched = self._watched_mean(scope, now_ms)
                 return Facts(times=times, normal=normal_of(times, counted), watched=watched, left_out=tuple(left_out))
             case "record":
                 return self._record_facts(rule, scope, usd, now_ms)
@@ -140,15 +160,20 @@ class Measures:
         )
 
     def _level(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
-        total = self._total(rule.ladder.window, scope)
-        usd = total.side(rule.side)
+        usd = self._side(rule, scope)
         if rule.is_relative:
             return self._relative(rule, scope, usd, is_open, now_ms)
-        if rule.share is None:
+        if rule.share is None or usd < rule.ladder.clear:
             return Measured(usd, usd)
         easier, whole = _EASIER if is_open else (1, 1)
-        enough = usd * 100 * whole >= rule.share * (total.long + total.short) * easier
+        enough = usd * 100 * whole >= rule.share * sum(self._usd(rule.ladder.window, scope)) * easier
         return Measured(usd if enough else 0, usd)
+
+    def _side(self, rule: RuleSettings, scope: str) -> int:
+        """Micro-dollars of the rule's side."""
+        long, short = self._usd(rule.ladder.window, scope)
+        side = rule.side
+        return long if side == "long" else short if side == "short" else long + short
 
     def _relative(self, rule: RuleSettings, scope: str, usd: int, is_open: bool, now_ms: int) -> Measured | None:
         if usd < rule.ladder.first and not is_open:
@@ -172,21 +197,47 @@ class Measures:
         return len(history.known_hours(rule, now_ms, self._past.hours(scope, rule.ladder.span_ms, now_ms))) // 24
 
     def _order(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
-        largest = self._total(rule.ladder.window, scope).largest(rule.side)
-        usd = micros(largest.notional_usd) if largest is not None else 0
+        long, short = self._most(rule.ladder.window, scope)
+        side = rule.side
+        usd = long if side == "long" else short if side == "short" else max(long, short)
         return Measured(usd, usd)
 
+    def _largest(self, window: str, scope: str) -> tuple[int, int]:
+        total = self._total(window, scope)
+        long, short = (
+            0 if record is None else micros(record.notional_usd) for record in (total.largest_long, total.largest_short)
+        )
+        return long, short
+
     def _surge(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
-        usd = counted = self._total(rule.ladder.window, scope).side(rule.side)
+        usd = counted = self._side(rule, scope)
         if not _reaches(usd, rule, is_open):
-            return Measured(0, usd)
+            return Measured(min(usd, _LITTLE), usd)
         if not is_open:  # the end of a gap brings much at once, and is no surge
-            left_out = self._feeds.interrupted(scope, rule.ladder.span_ms, now_ms)
+            left_out = self._interrupted(rule, scope, now_ms)
             counted -= self._brought_by(left_out, rule, scope, usd)
             if not _reaches(counted, rule, is_open):
-                return Measured(0, usd)
+                return Measured(min(usd, _LITTLE), usd)
         times = self.times_normal(rule, scope, counted, now_ms)
         return None if times is None else Measured(int(times * MICRO), usd)
+
+    def _interrupted(self, rule: RuleSettings, scope: str, now_ms: int) -> Sequence[str]:
+        """Of all coins the same: asked once a tick."""
+        key = (scope if "venue=" in scope else "", rule.ladder.span_ms, now_ms)
+        known = self._gaps.get(key)
+        if known is None:
+            if len(self._gaps) >= _KEPT_ANSWERS:
+                self._gaps.clear()
+            known = self._gaps[key] = self._feeds.interrupted(scope, rule.ladder.span_ms, now_ms)
+        return known
+
+    def _watched_mean(self, scope: str, now_ms: int) -> float | None:
+        key = (scope if "venue=" in scope else "", now_ms)
+        if key not in self._means:
+            if len(self._means) >= _KEPT_ANSWERS:
+                self._means.clear()
+            self._means[key] = self._feeds.watched_mean(scope, _DAY_MS, now_ms)
+        return self._means[key]
 
     def _brought_by(self, venues: Iterable[str], rule: RuleSettings, scope: str, usd: int) -> int:
         """What of a total is from these venues; of a class of coins, at most."""
@@ -203,13 +254,13 @@ class Measures:
         normal = history.normals.per_second(scope, rule.side) if history is not None and history.ready else None
         if normal is None:
             return None
-        watched = self._feeds.watched_mean(scope, _DAY_MS, now_ms)
+        watched = self._watched_mean(scope, now_ms)
         if watched is not None:
             normal /= max(watched, _LEAST_WATCHED)
         return min(usd / MICRO / max(normal * rule.ladder.span_ms / 1000, 1e-6), _MOST_TIMES)
 
     def _record(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
-        usd = self._total(rule.ladder.window, scope).side(rule.side)
+        usd = self._side(rule, scope)
         if not _reaches(usd, rule, is_open):
             return Measured(0, usd)
         known = self.last_as_high(rule, usd * _EASIER[1] // _EASIER[0] if is_open else usd, now_ms)

@@ -79,7 +79,7 @@ class AlerterService:
         self._judging = Judging(settings.rules, settings.coins.majors)
         self._away = Away(log_)
         self._past = PastReader(self._follow, clock, settings.rules, settings.coins.majors, self._on_past)
-        self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past)
+        self._measures = Measures(self._figures.sum, self._figures.scopes, self._figures, self._past, self._figures)
         self._forms = Forms(
             settings.targets, settings.templates, lambda form: metrics.template_failures.labels(form).inc()
         )
