@@ -3,7 +3,8 @@
     python -m benchmarks.viewers [--json] [--viewers N]
 
 CPU of the page's process, in percent of a core, while every total changes four times a second: without viewers, and
-with them in a process of their own. With a Chromium, seconds from the address to the figures and to the chart.
+with them in a process of their own, where each follows the stream and asks for bars, gaps and orders as the page does.
+With a Chromium, seconds from the address to the figures and to the chart.
 """
 
 import argparse
@@ -130,16 +131,33 @@ async def busy(service: WebService, log: SqliteLog, settings: Settings, viewers:
 
 
 async def watch(address: str, viewers: int) -> None:
-    """So many connections that read whatever comes."""
+    """So many pages: connections that read whatever comes, and ask for the rest as often as `page.js` does."""
+    host, _, port = address.rpartition(":")
 
-    async def one() -> None:
-        host, _, port = address.rpartition(":")
+    async def ask(path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"GET /api/v1/stream HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
+        writer.write(f"GET /api/v1/{path} HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+        return reader, writer
+
+    async def follow() -> None:
+        reader, _ = await ask("stream")
         while await reader.read(1 << 20):
             pass
 
-    await asyncio.gather(*(one() for _ in range(viewers)))
+    async def again(path: str, seconds: float, number: int) -> None:
+        await asyncio.sleep(seconds * number / viewers)  # each at a moment of its own
+        reader, writer = await ask(path)
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            await asyncio.sleep(seconds)
+            writer.write(f"GET /api/v1/{path} HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+
+    asked = (("bars?window=24h&step=300", 4.0), ("gaps", 15.0), ("events?min_usd=100000&limit=200", 60.0))
+    await asyncio.gather(
+        *(follow() for _ in range(viewers)),
+        *(again(path, seconds, number) for path, seconds in asked for number in range(viewers)),
+    )
 
 
 async def first_sight(address: str) -> dict[str, float] | None:

@@ -337,6 +337,19 @@ async def test_the_page_and_its_files_come_compressed_and_are_known_again(stage:
         assert 200 == (await stage.ask("GET", f"/static/{name}"))[0]
 
 
+async def test_large_answers_are_made_once_for_all_and_come_packed_to_who_takes_it(stage: WebStage) -> None:
+    for path in ("/api/v1/bars", "/api/v1/gaps"):
+        _, plain, response = await stage.ask("GET", path, headers={"Accept-Encoding": "identity"})
+        assert "Content-Encoding" not in response.headers
+        _, packed, response = await stage.ask("GET", path)
+        assert ("gzip", "Accept-Encoding") == (response.headers["Content-Encoding"], response.headers["Vary"])
+        assert plain.keys() == packed.keys()
+    assert 2 == len(stage.service._api._kept)
+    for number in range(80):  # what is asked for once is not kept for ever
+        await stage.get("/api/v1/gaps", minutes=str(number + 1))
+    assert len(stage.service._api._kept) <= 64
+
+
 async def test_who_has_the_token_silences_and_ends_a_silence(stage: WebStage) -> None:
     status, made, response = await stage.ask("POST", "/api/v1/silences", json=WANTED, headers=BEARER)
     assert 201 == status
