@@ -81,7 +81,7 @@ def micros(usd: str) -> int:
 
     The one place where money is rounded. Raises `ValueError` for anything but a plain decimal.
     """
-    if usd[-7:-6] == "." and (digits := usd[:-7] + usd[-6:]).isdigit():
+    if usd[-7:-6] == "." and usd.isascii() and (digits := usd[:-7] + usd[-6:]).isdigit():
         return int(digits)  # as we write it ourselves
     whole, _, fraction = usd.partition(".")
     digits = whole + fraction[:6]
