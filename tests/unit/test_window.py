@@ -112,6 +112,62 @@ def test_a_repeated_id_changes_nothing_whatever_its_new_time_and_side() -> None:
     assert Added.COUNTED == rolling.add(liquidation("a", NOW + 60_000, "9"))
 
 
+def named(time_ms: int, side: str = "long") -> str:
+    """An id as the venues' decoders make them: it names the second of its event."""
+    return f"binance:BTCUSDT:{time_ms}:{side}:1@2"
+
+
+def test_an_id_that_names_its_second_counts_once_whatever_comes_with_it() -> None:
+    rolling = window()
+    assert Added.COUNTED == rolling.add(liquidation(named(NOW), NOW, "7"))
+    for time_ms in (NOW - 3_000, NOW, NOW + 1, NOW + 30_000, NOW + 90_000):
+        assert Added.DUPLICATE == rolling.add(liquidation(named(NOW), time_ms, "9"))
+        assert Added.DUPLICATE == rolling.add(liquidation(named(NOW), time_ms, "9", side="short", timed_by="received"))
+    assert Added.COUNTED == rolling.add(liquidation(named(NOW, "short"), NOW, "9", side="short"))
+    assert ("7.000000", "9.000000") == usd(rolling, "1m")
+
+
+def test_an_id_that_names_another_second_counts_once_too() -> None:
+    rolling = window()
+    assert Added.COUNTED == rolling.add(liquidation(named(NOW - 1_000), NOW, "7"))
+    assert Added.DUPLICATE == rolling.add(liquidation(named(NOW - 1_000), NOW - 1_000, "7"))
+    assert Added.DUPLICATE == rolling.add(liquidation(named(NOW - 1_000), NOW, "7"))
+    rolling.advance(NOW + 60_000)
+    assert Added.LATE == rolling.add(liquidation(named(NOW - 1_000), NOW - 1_000, "7"))
+    assert Added.COUNTED == rolling.add(liquidation(named(NOW - 1_000), NOW + 60_000, "7"))
+
+
+def test_ids_of_many_seconds_are_known_in_whatever_order_they_come_again() -> None:
+    rolling = RollingTotals([("24h", 86_400)])
+    rolling.advance(NOW)
+    times = [NOW - 7_000 * number for number in range(3_000)]
+    assert {Added.COUNTED} == {rolling.add(liquidation(named(at), at, "1")) for at in times}
+    assert {Added.DUPLICATE} == {rolling.add(liquidation(named(at), at, "1")) for at in (*times, *reversed(times))}
+    assert {Added.COUNTED} == {rolling.add(liquidation(named(at + 1), at + 1, "1")) for at in reversed(times)}
+
+
+def test_a_partition_that_comes_back_is_counted_anew() -> None:
+    rolling = window()
+    for _ in range(2):
+        assert Added.COUNTED == rolling.add(liquidation(named(NOW), NOW, "7"), 3)
+        assert Added.DUPLICATE == rolling.add(liquidation(named(NOW), NOW, "7"), 3)
+        assert ("7.000000", "0.000000") == usd(rolling, partition=3)
+        rolling.drop(3)
+
+
+def test_totals_stay_exact_however_large_they_grow() -> None:
+    rolling = window()
+    trillion = "1000000000000"
+    for number in range(100):  # as much as 2^64 micro-dollars five times over, the latter half of it late
+        at = NOW - 1_000 * (number % 2)
+        assert Added.COUNTED == rolling.add(liquidation(f"e{number}", at, trillion))
+        assert (f"{number + 1}{trillion[1:]}.000000", "0.000000") == usd(rolling)
+    rolling.advance(NOW + 4_000)
+    assert (f"50{trillion[1:]}.000000", "0.000000") == usd(rolling)
+    rolling.advance(NOW + 5_000)
+    assert ("0.000000", "0.000000") == usd(rolling)
+
+
 def test_ids_of_events_timed_by_us_are_known_twice_as_long() -> None:
     rolling = window()
     rolling.add(liquidation("a", NOW, "7", timed_by="received"))

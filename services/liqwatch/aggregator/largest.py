@@ -26,12 +26,14 @@ def climb(stairs: list[Step], steps: list[Step], in_order: bool) -> None:
         return
     best = steps[-1]
     up = [best]
-    if len(steps) > 1:
-        for step in reversed(steps):
-            if step[1] < best[1] or (step[1] == best[1] and step[2] < best[2]):
-                best = step
-                up.append(step)
-        up.reverse()
+    least = best[1]
+    for step in reversed(steps):
+        if step[1] > least:
+            continue
+        if step[1] < least or step[2] < best[2]:
+            best, least = step, step[1]
+            up.append(step)
+    up.reverse()
     while stairs and beats(best, stairs[-1]):
         stairs.pop()
     stairs += up

@@ -4,26 +4,24 @@ At second S of the clock a window of `span` seconds holds the events of seconds 
 the clock; nothing here reads one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
 from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
+from .known import KnownIds, passed
 from .largest import Step
 from .track import Sum, Track
 
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
-_SHARDS = 15  # less one, of the known ids: one big set would be moved as a whole, at twice the memory, when it grows
 # Events that a track notes before it takes them in: more are quicker, and keep more records in memory.
-_LEAF_NOTES = 6
+_LEAF_NOTES = 8
 _VENUE_NOTES = 64
-_LOW = (1 << 64) - 1
-_SWEEP_EVERY = 8  # events that expire, for each track that frees what has
+_SWEEP_SECONDS = 7_200  # in so long every track is looked at, and what has expired is freed
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
 
@@ -92,19 +90,16 @@ class RollingTotals:
         self._now_ms = 0
         self._second = 0
         self._oldest = -self._longest  # the newest second that has left the longest window
-        # Per second, of all partitions: leaf, mark, leaf, mark, … One flat list a second: a day has 86,400 of them.
-        # The mark of an id that is remembered for longer than the window is None here.
-        self._buckets: dict[int, list[Leaf | int | None]] = {}
-        self._held: dict[int, list[tuple[Leaf, Step, int | None]]] = {}  # ahead of the clock
-        self._remembered: dict[int, list[tuple[int, int]]] = {}  # partition, mark
-        self._ids: list[set[int]] = [set() for _ in range(_SHARDS + 1)]
+        self._buckets: dict[int, list[Leaf]] = {}  # per second the leaf of each event
+        self._held: dict[int, list[tuple[Leaf, Step]]] = {}  # ahead of the clock
+        self._ids = KnownIds()
         self._leaves: dict[tuple[int, str, str, str], Leaf] = {}
         self._scopes: dict[int, dict[str, _Scope]] = {}
         self._touched: set[Leaf] = set()
         self._asked = 0  # the second of the clock when `changed` was last called
         self._gone: set[Leaf] = set()  # whose events have left the longest window since then
-        self._unswept: dict[Leaf, None] = {}  # in the order of their first expiry
-        self._to_sweep = 0
+        self._unswept: list[Track] = []  # of this round
+        self._to_sweep = 0.0
 
     @property
     def now_ms(self) -> int:
@@ -125,76 +120,69 @@ class RollingTotals:
             for due in sorted(due for due in self._held if due <= second):
                 for held in self._held.pop(due):
                     self._enter(*held)
-        for old in _passed(self._buckets, before - self._longest, second - self._longest):
-            self._forget_ids(self._buckets[old])
-        for old in _passed(self._buckets, before - self._keep, second - self._keep):
-            leaves = self._buckets.pop(old)[::2]
-            self._gone.update(leaves)  # type: ignore[arg-type]
-            self._unswept.update(dict.fromkeys(leaves))  # type: ignore[arg-type]
-            self._to_sweep += len(leaves)
-        if self._remembered:
-            for old in _passed(self._remembered, before - 2 * self._longest, second - 2 * self._longest):
-                for _, mark in self._remembered.pop(old):
-                    self._shard(mark).discard(mark)
-        if self._to_sweep >= _SWEEP_EVERY:
-            self._sweep()
+        self._ids.forget(before - self._longest, second - self._longest)
+        self._ids.forget_others(before, second)
+        for old in passed(self._buckets, before - self._keep, second - self._keep):
+            self._gone.update(self._buckets.pop(old))
+        self._sweep(second - before)
 
     def add(self, liquidation: Liquidation, partition: int = 0, raw: bytes | None = None) -> Added:
         """Adds an event, or says why not. Raises `ValueError`, changing nothing, for a side or an amount that
         cannot be."""
-        second = liquidation.event_time_ms // 1000
+        time_ms = liquidation.event_time_ms
+        second = time_ms // 1000
         if second <= self._oldest:
             return _LATE
-        event_id = liquidation.event_id
-        mark = _mark(event_id)
-        ids = self._ids[mark & _SHARDS]
-        if mark in ids:
+        event_id, venue, side = liquidation.event_id, liquidation.venue, liquidation.side
+        ids = self._ids
+        if time_ms - self._now_ms > FUTURE_MS:
+            return _DUPLICATE if ids.has_other(event_id, partition) else _FUTURE
+        known: set[int] | None = None
+        if liquidation.timed_by == "venue" and event_id.startswith(f"{venue}:{liquidation.symbol}:{time_ms}:{side}:"):
+            known = ids.by_second.get(second)
+            if known is None:
+                known = ids.open(second)
+            mark = hash(event_id) ^ ids.keys[partition]
+            if mark in known or (ids.strays and ids.is_stray(event_id)):
+                return _DUPLICATE
+        elif ids.has_other(event_id, partition):
             return _DUPLICATE
-        ahead = second > self._second
-        if ahead and liquidation.event_time_ms - self._now_ms > FUTURE_MS:
-            return _FUTURE
         amount = micros(liquidation.notional_usd)
         if not 0 <= amount <= MOST:
             raise ValueError(f"notional_usd {liquidation.notional_usd!r} cannot be")
-        leaf = self._leaves.get((partition, liquidation.venue, liquidation.base, liquidation.side))
+        leaf = self._leaves.get((partition, venue, liquidation.base, side))
         if leaf is None:
             leaf = self._new_leaf(partition, liquidation)
-        ids.add(mark)
-        lasting = liquidation.timed_by == "received"
-        if lasting:
-            self._remembered.setdefault(second, []).append((partition, mark))
-        step = (second, -amount, event_id, encode(liquidation) if raw is None else raw)
-        if ahead:
-            self._held.setdefault(second, []).append((leaf, step, None if lasting else mark))
+        if known is not None:
+            known.add(mark)
         else:
-            self._enter(leaf, step, None if lasting else mark)
+            lasts = 2 * self._longest if liquidation.timed_by == "received" else self._longest
+            ids.add_other(event_id, partition, second + lasts)
+        step = (second, -amount, event_id, encode(liquidation) if raw is None else raw)
+        if second > self._second:
+            self._held.setdefault(second, []).append((leaf, step))
+        else:
+            self._enter(leaf, step)
         return _COUNTED
 
     def remember(self, liquidation: Liquidation, partition: int = 0) -> None:
         """Knows the id of an event that has left the window, if it was timed by us: for a rebuild."""
-        second, mark = liquidation.event_time_ms // 1000, _mark(liquidation.event_id)
-        ids = self._shard(mark)
-        if liquidation.timed_by == "received" and second > self._second - 2 * self._longest and mark not in ids:
-            ids.add(mark)
-            self._remembered.setdefault(second, []).append((partition, mark))
+        event_id, last = liquidation.event_id, liquidation.event_time_ms // 1000 + 2 * self._longest
+        if liquidation.timed_by == "received" and last > self._second and not self._ids.has_other(event_id, partition):
+            self._ids.add_other(event_id, partition, last)
 
     def drop(self, *partitions: int) -> None:
         """Forgets everything of the partitions."""
         gone = {leaf for leaf in self._leaves.values() if leaf.partition in partitions}
         for second, bucket in list(self._buckets.items()):
-            if not gone.isdisjoint(bucket[::2]):
-                rows = list(zip(bucket[::2], bucket[1::2], strict=True))
-                self._forget_ids([part for row in rows if row[0] in gone for part in row])
-                self._buckets[second] = [part for row in rows if row[0] not in gone for part in row]
+            if not gone.isdisjoint(bucket):
+                self._buckets[second] = [leaf for leaf in bucket if leaf not in gone]
         for due, held in self._held.items():
-            self._forget_ids([part for leaf, _, mark in held if leaf in gone for part in (leaf, mark)])
             self._held[due] = [row for row in held if row[0] not in gone]
-        for second, remembered in self._remembered.items():
-            self._forget_ids([part for row in remembered if row[0] in partitions for part in (None, row[1])])
-            self._remembered[second] = [row for row in remembered if row[0] not in partitions]
+        self._ids.drop(partitions)
         self._touched -= gone
         self._gone -= gone
-        self._unswept = {leaf: None for leaf in self._unswept if leaf not in gone}
+        self._unswept = []
         for leaf in gone:
             del self._leaves[leaf.partition, leaf.venue, leaf.base, leaf.side]
         for partition in partitions:
@@ -233,7 +221,7 @@ class RollingTotals:
     def between(self, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:
         """What the seconds from `first` to `last` brought: micro-dollars and number of events, by leaf."""
         buckets = (self._buckets.get(second, ()) for second in range(first, last + 1))
-        leaves = {leaf for bucket in buckets for leaf in bucket[::2] if isinstance(leaf, Leaf)}
+        leaves = {leaf for bucket in buckets for leaf in bucket}
         for leaf in leaves:
             yield leaf, *leaf.between(first, last)
 
@@ -247,40 +235,38 @@ class RollingTotals:
         expired: set[tuple[int, str, str]] = set()
         for name, span in self._windows:
             leaves = self._gone if span == self._longest else set()
-            for second in _passed(self._buckets, self._asked - span, self._second - span):
-                leaves.update(self._buckets[second][::2])  # type: ignore[arg-type]
+            for second in passed(self._buckets, self._asked - span, self._second - span):
+                leaves.update(self._buckets[second])
             expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes())
         self._asked = self._second
         self._touched.clear()
         self._gone.clear()
         return Changed(events, expired)
 
-    def _enter(self, leaf: Leaf, step: Step, mark: int | None) -> None:
+    def _enter(self, leaf: Leaf, step: Step) -> None:
         bucket = self._buckets.get(step[0])
         if bucket is None:
             bucket = self._buckets[step[0]] = []
         bucket.append(leaf)
-        bucket.append(mark)
         self._touched.add(leaf)
-        leaf.note(step, _LEAF_NOTES)
-        leaf.above.note(step, _VENUE_NOTES)
+        noted = leaf.noted
+        noted.append(step)
+        if len(noted) >= _LEAF_NOTES:
+            leaf.take_in()
+        above = leaf.above
+        noted = above.noted
+        noted.append(step)
+        if len(noted) >= _VENUE_NOTES:
+            above.take_in()
 
-    def _forget_ids(self, bucket: Sequence[Leaf | int | None]) -> None:
-        shards = self._ids
-        for mark in bucket[1::2]:
-            if isinstance(mark, int):
-                shards[mark & _SHARDS].discard(mark)
-
-    def _sweep(self) -> None:
-        """Frees what has expired, a track for so many events, so that it never takes long."""
-        number, self._to_sweep = divmod(self._to_sweep, _SWEEP_EVERY)
-        for leaf in list(islice(self._unswept, number)):
-            del self._unswept[leaf]
-            for track in (leaf, leaf.above):
-                track.forget_until(self._second - self._keep)
-
-    def _shard(self, mark: int) -> set[int]:
-        return self._ids[mark & _SHARDS]
+    def _sweep(self, seconds: int) -> None:
+        """Frees what has expired, a few tracks each second: often enough, and so that it never takes long."""
+        self._to_sweep += len(self._leaves) * min(seconds / _SWEEP_SECONDS, 1.0)
+        while self._to_sweep >= 1 and self._leaves:
+            self._to_sweep -= 1
+            if not self._unswept:
+                self._unswept = [*self._leaves.values(), *{leaf.above for leaf in self._leaves.values()}]
+            self._unswept.pop().forget_until(self._second - self._keep)
 
     def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
         # Interned: thousands of leaves share few names, which then stay in the processor's cache.
@@ -307,12 +293,6 @@ def _sides(tracks: list[Track], after: list[int]) -> list[SideTotals]:
     return [SideTotals(one.usd, one.events, _record(one.largest[3]) if one.largest else None) for one in sums]
 
 
-def _mark(event_id: str) -> int:
-    """What stands for an id among two million: 128 bits in 48 bytes, where the id itself takes 80. Two keyed 64-bit
-    hashes: that two of so many ids have the same is less likely than 1 in 10^25."""
-    return hash(event_id) << 64 | hash(event_id + "#") & _LOW
-
-
 @lru_cache(maxsize=2048)
 def _record(raw: bytes) -> Liquidation:
     return decode_liquidation(raw)  # the same few records are the largest of most scopes and windows
@@ -320,15 +300,6 @@ def _record(raw: bytes) -> Liquidation:
 
 def _is_venue(scope: str) -> bool:
     return scope.startswith("venue=") and "," not in scope
-
-
-def _passed(kept: Mapping[int, object], after: int, until: int) -> Sequence[int]:
-    """The seconds after `after` up to `until` that are kept, in order; cheap for a second and for a year."""
-    if until - after == 1:
-        return (until,) if until in kept else ()
-    if until - after <= len(kept):
-        return [second for second in range(after + 1, until + 1) if second in kept]
-    return sorted(second for second in kept if after < second <= until)
 
 
 _COUNTED, _DUPLICATE, _LATE, _FUTURE = Added
