@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liqwatch.alerter.firstmessage import FirstMessage, first_message, owes_summary, with_summary
 from liqwatch.alerter.incidents import (
     KEPT_REMINDERS,
     KEPT_UNKNOWN,
@@ -23,7 +24,8 @@ from liqwatch.alerter.incidents import (
     with_unknowns,
 )
 from liqwatch.alerter.rules import Memory, Verdict, judge
-from liqwatch.events import Attempt, Incident
+from liqwatch.alerter.shrinking import shrunk
+from liqwatch.events import Attempt, Incident, Summary
 from liqwatch.settings import RuleSettings
 from liqwatch.totals import Sum
 
@@ -178,3 +180,31 @@ def test_reminders_that_a_target_refuses_or_never_gets_do_not_grow_the_record_ei
         incident = with_attempt(incident, incident.steps[-1].at_ms, attempt(1, "refused", TARGETS[0]))
     assert 1 + MOST_REMINDERS + 1 >= len(incident.steps)
     assert "fired" == incident.steps[0].kind
+
+
+def accepted(incident: Incident, target: str, message_id: str) -> Incident:
+    """The newest step, told to a target."""
+    done = attempt(1, "accepted", target, message_id=message_id)
+    return with_attempt(incident, incident.steps[-1].at_ms, done)
+
+
+def test_a_reminder_that_was_the_first_message_stays_in_the_record() -> None:
+    incident = accepted(fired(), "desk", "m0")
+    for hour in range(1, MOST_REMINDERS + 10):  # the news heard of it by a reminder first: the rest was held back
+        incident = told(incident, "reminded", 1000, 1100, 5000 + hour * 3_600_000)
+        incident = accepted(accepted(incident, "desk", f"d{hour}"), "news", f"n{hour}")
+    assert (FirstMessage(5000, "m0"), FirstMessage(5000 + 3_600_000, "n1")) == (
+        first_message(incident, "desk"),
+        first_message(incident, "news"),
+    )
+    for cut in shrunk(incident):
+        assert first_message(incident, "news") == first_message(cut, "news")
+
+
+def test_the_end_is_no_first_message_to_be_made_a_summary() -> None:
+    over = told(accepted(fired(), "desk", "m0"), "cleared", 1000, 10, 9000)
+    over = accepted(accepted(over, "desk", "m1"), "news", "n1")
+    assert [True, False, False] == [owes_summary(over, target) for target in ("desk", "news", "nobody")]
+    done = with_summary(over, Summary(target="desk", at_ms=9500, outcome="refused"))
+    assert not owes_summary(done, "desk")
+    assert not owes_summary(accepted(fired(), "desk", "m0"), "desk")

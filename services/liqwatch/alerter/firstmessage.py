@@ -3,9 +3,10 @@
 Pure. A target without message ids has none.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..events import Incident, Summary
+from ..events import Incident, Step, Summary
 
 SUMMARY_WITHIN_MS = 6 * 3_600_000  # after the end; a message that cannot be edited for so long stays as it is
 
@@ -19,7 +20,18 @@ class FirstMessage(NamedTuple):
 
 def first_message(incident: Incident, target: str) -> FirstMessage | None:
     """The oldest message about the incident that the target has accepted and given an id."""
-    for step in incident.steps:
+    return _first(incident.steps, target)
+
+
+def first_told(steps: Sequence[Step]) -> set[int]:
+    """Times of the steps that were the first message to some target: they have its id, and stay in the record."""
+    targets = {target for step in steps for target in step.targets}
+    found = (_first(steps, target) for target in targets)
+    return {first.step_ms for first in found if first is not None}
+
+
+def _first(steps: Sequence[Step], target: str) -> FirstMessage | None:
+    for step in steps:
         for attempt in reversed(step.attempts):
             if attempt.target == target and attempt.about is None and attempt.outcome == "accepted":
                 if attempt.message_id:

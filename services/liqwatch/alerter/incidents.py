@@ -22,6 +22,7 @@ from ..settings import RuleSettings, window_name
 from ..totals import Sum
 from ..wire import LargestRecord as WireLargest
 from ..wire import micros, usd_text
+from .firstmessage import first_told
 from .percentiles import Yardstick
 from .rules import Memory, Verdict
 from .stories import Facts, story
@@ -325,6 +326,8 @@ def _without_old_reminders(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     reminders = [step for step in steps if step.kind == "reminded"]
     old = {step.at_ms for step in reminders[:-KEPT_REMINDERS] if all(_is_over(step, target) for target in step.targets)}
     old |= {step.at_ms for step in reminders[:-MOST_REMINDERS]}
+    if old:
+        old -= first_told(steps)
     return tuple(step for step in steps if step.at_ms not in old)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..events import Attempt, Incident, Step
-from .firstmessage import first_message
+from .firstmessage import first_told
 
 _SHORT = 600  # characters of a text that is not the newest
 
@@ -22,22 +22,15 @@ def shrunk(incident: Incident) -> Iterator[Incident]:
     yield bare
     told = [step for step in bare.steps if step.kind in ("fired", "stepped_up")]
     kept = {bare.steps[0].at_ms, bare.steps[-1].at_ms, *(step.at_ms for step in told[-1:])}
-    kept |= {step.at_ms for step in bare.steps if not _is_over(step)} | _first_told(bare)
+    kept |= {step.at_ms for step in bare.steps if not _is_over(step)} | first_told(bare.steps)
     yield bare.model_copy(update={"steps": tuple(_bare(step) for step in bare.steps if step.at_ms in kept)})
 
 
 def _without_reminders(incident: Incident) -> Iterator[Step]:
-    first = _first_told(incident)
+    first = first_told(incident.steps)
     for step in incident.steps:
         if step.kind != "reminded" or step is incident.steps[-1] or not _is_over(step) or step.at_ms in first:
             yield step
-
-
-def _first_told(incident: Incident) -> set[int]:
-    """Times of the steps that were the first message to some target."""
-    targets = {target for step in incident.steps for target in step.targets}
-    found = (first_message(incident, target) for target in targets)
-    return {first.step_ms for first in found if first is not None}
 
 
 def _is_over(step: Step) -> bool:
