@@ -1,6 +1,6 @@
 """Plays every fault against liqwatch and Alertmanager, prints the table and writes RESULTS.md: `make chaos`.
 
-python -m chaos [--only NAME,…] [--runs N] [--seed S] [--json]
+python -m chaos [--only NAME,…] [--runs N] [--seed S] [--json | --short]
 """
 
 import argparse
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .faults import FAULTS
-from .page import RESULTS, page
+from .page import RESULTS, page, short
 from .rounds import Played, play_all
 
 
@@ -23,8 +23,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="So many runs of each, instead of its own number.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="Counts as JSON instead of the table.")
+    parser.add_argument("--short", action="store_true", help=f"Only prints the README's table, from {RESULTS.name}.")
     parser.add_argument("--out", type=Path, help=f"Where the table goes; of all faults by default {RESULTS.name}.")
     options = parser.parse_args()
+    if options.short:
+        print("\n".join(short(RESULTS.read_text(encoding="utf-8"))))
+        return
     known = {fault.name: fault for fault in FAULTS}
     wanted = options.only.split(",") if options.only else list(known)
     unknown = set(wanted) - set(known)

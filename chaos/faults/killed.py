@@ -25,6 +25,8 @@ async def at_a_step(desk: Desk, chance: random.Random, coin: str, number: int) -
         return
     point = POINTS[turn]
     n = chance.randint(1, 3) if point in _ONCE_A_STEP else chance.randint(1, 4)
+    if number < len(POINTS):
+        n = 1  # which is reached for sure; later times can fall together into one append
     desk.arm(point, coin, n, signal.SIGKILL)
     await whole_incident(desk, coin)
     desk.command(death=None)

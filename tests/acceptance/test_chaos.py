@@ -7,6 +7,7 @@ import pytest
 
 from chaos import reference
 from chaos.counts import Alert, Counts, count
+from chaos.deaths import POINTS
 from chaos.fault import Fault
 from chaos.faults import FAULTS, chat
 from chaos.page import table
@@ -40,7 +41,10 @@ def harmless(counts: Counts, runs: int) -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("fault", EMBEDDED, ids=lambda fault: fault.name)
 async def test_whatever_happens_every_alert_arrives_and_a_repeat_says_so(fault: Fault, tmp_path: Path) -> None:
-    harmless(await fault.on_liqwatch(SEED, fault.runs, tmp_path), fault.runs)
+    counts = await fault.on_liqwatch(SEED, fault.runs, tmp_path)
+    harmless(counts, fault.runs)
+    if fault.name == "kill-steps":
+        assert set(POINTS) == set(counts.struck)
 
 
 @pytest.mark.kafka
