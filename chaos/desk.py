@@ -58,21 +58,27 @@ class Alerter:
         self.config = config
         self.feeds = feeds
         self.process: ForkServerProcess | None = None
-        self._ready = Path()
-        self._keeper: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self._wanted = False
+        self._changing = asyncio.Lock()
+        self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Returns once it acts, or stands by."""
-        self._ready = self.desk.folder / f"ready-{next(_NUMBERS)}"
-        task = victim.Task(self.config, self.desk.path, self._output, self._ready, self.feeds, self.desk.speed)
-        self.process = _CONTEXT.Process(target=victim.main, args=(task,), daemon=True)
-        await asyncio.to_thread(self.process.start)
-        self._ended = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self.process.sentinel, self._on_end, self.process, self._ended)
-        self._keeper = asyncio.create_task(self._keep(self._ended))
-        ready = await until(lambda: self._ready.exists() or self._ended.is_set(), READY_SECONDS)
-        assert ready, f"an alerter never was ready:\n{self.output()}"
+        async with self._changing:
+            self._wanted = True
+            await self._start()
+
+    async def _start(self) -> None:
+        ready = self.desk.folder / f"ready-{next(_NUMBERS)}"
+        task = victim.Task(self.config, self.desk.path, self._output, ready, self.feeds, self.desk.speed)
+        process = self.process = _CONTEXT.Process(target=victim.main, args=(task,), daemon=True)
+        await asyncio.to_thread(process.start)
+        ended = self._ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(process.sentinel, self._on_end, process, ended)
+        self._keepers.append(asyncio.create_task(self._keep(process, ended)))
+        if not await until(lambda: ready.exists() or ended.is_set(), READY_SECONDS):
+            self.desk.failure = f"an alerter never was ready:\n{self.output()}"
 
     @property
     def _output(self) -> Path:
@@ -84,13 +90,15 @@ class Alerter:
 
     async def kill(self) -> None:
         """SIGKILL; it is gone when this returns."""
-        self._stop_keeping()
-        assert self.process is not None and self.process.pid is not None
-        if not self._ended.is_set():
-            os.kill(self.process.pid, signal.SIGKILL)
-            await self._ended.wait()
-        await asyncio.to_thread(self.process.join)
-        self.process.close()
+        async with self._changing:
+            if not self._wanted or self.process is None or self.process.pid is None:
+                return
+            self._wanted = False
+            if not self._ended.is_set():
+                os.kill(self.process.pid, signal.SIGKILL)
+                await self._ended.wait()
+            await asyncio.to_thread(self.process.join)
+            self.process.close()
 
     @property
     def dead(self) -> bool:
@@ -111,22 +119,18 @@ class Alerter:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, number)
 
-    def _stop_keeping(self) -> None:
-        if self._keeper is not None:
-            self._keeper.cancel()
-            self._keeper = None
-
-    async def _keep(self, ended: asyncio.Event) -> None:
+    async def _keep(self, process: ForkServerProcess, ended: asyncio.Event) -> None:
         await ended.wait()
-        assert self.process is not None
-        await asyncio.to_thread(self.process.join)
-        if self.process.exitcode != -signal.SIGKILL:
-            self.desk.failure = f"an alerter ended though nobody had ordered it:\n{self.output()}"
-            return
-        self.desk.died()
-        self._keeper = None
-        if self.desk.revives:
-            await self.start()
+        async with self._changing:
+            if not self._wanted or process is not self.process:
+                return  # somebody else has ended it
+            await asyncio.to_thread(process.join)
+            if process.exitcode != -signal.SIGKILL:
+                self.desk.failure = f"an alerter ended though nobody had ordered it:\n{self.output()}"
+                return
+            self.desk.died()
+            if self.desk.revives:
+                await self._start()
 
     @staticmethod
     def _on_end(process: ForkServerProcess, ended: asyncio.Event) -> None:
