@@ -25,6 +25,7 @@ PARTS: dict[str, tuple[str, list[str], bool]] = {  # name: (module, arguments, n
     "decode": ("benchmarks.decode", ["--json"], False),
     "window": ("benchmarks.window", ["--json"], False),
     "rules": ("benchmarks.rules", ["--json"], False),
+    "replay": ("benchmarks.replay_recount", ["--json"], False),
     "rebuild": ("benchmarks.rebuild", ["--json"], True),
     "aggregate": ("benchmarks.aggregate_kafka", ["--json"], True),
     "viewers": ("benchmarks.viewers", ["--json"], False),
