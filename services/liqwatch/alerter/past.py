@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 import structlog
 
 from ..clock import Clock
+from ..coverage import newest
 from ..eventlog import Record, Start, since
 from ..following import Follower, values
 from ..relative import PAST_DAYS
@@ -109,6 +110,7 @@ class PastReader:
 
             reach = since(now_ms() - (PAST_DAYS + 1) * DAY_MS)
             coverage = follow(COVERAGE, lambda: reach, values(watched.take), seen)
+            coverage.thin = newest  # a month of it: an interval is written anew every few seconds
             readings.append(coverage.run())
         if tape is not None and history is not None:
 
