@@ -11,6 +11,7 @@ anything differs.
 import argparse
 import json
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -186,10 +187,10 @@ def main() -> None:
         size = path.stat().st_size / 2**20
         begun = time.perf_counter()
         actual = replayed(path)
-        seconds = time.perf_counter() - begun
+        seconds, cpu = time.perf_counter() - begun, _cpu_of_children()
         wrong = list(differences(recount(path), actual))
     row = {
-        "events": actual["events"], "seconds": seconds, "differences": len(wrong), "duplicates": actual["duplicates"],
+        "events": actual["events"], "seconds": seconds, "cpu_seconds": cpu, "differences": len(wrong), "duplicates": actual["duplicates"],
         "late": actual["late"],
     }  # fmt: skip
     result = "\n".join(
@@ -200,13 +201,19 @@ def main() -> None:
             "| | measured |",
             "|---|---:|",
             f"| seconds | {seconds:.1f} |",
-            f"| lines a second | {actual['events'] / seconds:,.0f} |",
+            f"| of them CPU time | {cpu:.1f} |",
+            f"| lines a second of CPU time | {actual['events'] / cpu:,.0f} |",
             f"| figures that differ, of {_figures(actual)} | {len(wrong)} |",
         ]
     )
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     print(json.dumps({"markdown": result, **row}) if options.json else result)
     sys.exit(1 if wrong else 0)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _figures(result: Any) -> int:
