@@ -190,8 +190,8 @@ def main() -> None:
         seconds, cpu = time.perf_counter() - begun, _cpu_of_children()
         wrong = list(differences(recount(path), actual))
     row = {
-        "events": actual["events"], "seconds": seconds, "cpu_seconds": cpu, "differences": len(wrong), "duplicates": actual["duplicates"],
-        "late": actual["late"],
+        "events": actual["events"], "seconds": seconds, "cpu_seconds": cpu, "differences": len(wrong),
+        "duplicates": actual["duplicates"], "late": actual["late"],
     }  # fmt: skip
     result = "\n".join(
         [
