@@ -322,8 +322,10 @@ class Courier:
 
     def _follow_up(self, incident: Incident, step_ms: int, done: Attempt) -> None:
         """The step was told: the first message may say so too, and a picture may follow."""
+        if done.message_id is None or (self._editing is None and self._illustrating is None):
+            return
         step, first = step_at(incident, step_ms), first_message(incident, self.name)
-        if step is None or first is None or done.message_id is None:
+        if step is None or first is None:
             return
         if incident.closed_ms is None and self._editing is not None:
             self._editing.offer(incident, step)

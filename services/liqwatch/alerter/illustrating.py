@@ -13,7 +13,7 @@ import structlog
 from ..events import Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
-from .notifiers.base import NotSent, Outcome, Picture, Response, TakesPictures, word
+from .notifiers.base import Accepted, NotSent, Outcome, Picture, Response, TakesPictures, word
 from .pace import Bucket
 from .sending import Sender
 
@@ -98,9 +98,10 @@ class Illustrating:
             if not isinstance(outcome, NotSent) or not outcome.as_reply:
                 break
             await asyncio.sleep((outcome.after or timedelta(seconds=1)).total_seconds())
-        if word(outcome) != "accepted":
-            where = {"target": self._target, "incident": wanted.incident.incident_id}
-            log_.warning("no picture", **where, outcome=word(outcome), reason=getattr(outcome, "reason", None))
+        if isinstance(outcome, Accepted):
+            self._has_failed = False
+        else:
+            self._say("a picture was not taken", outcome.reason)
         return word(outcome)
 
     async def _drawn(self, wanted: _Wanted) -> "bytes | str":
@@ -111,12 +112,15 @@ class Illustrating:
         except TimeoutError:
             return "late"
         except Exception as error:
-            if not self._has_failed:  # once: the next ones fail alike
-                log_.warning("pictures cannot be drawn", target=self._target, reason=str(error)[:200])
-            self._has_failed = True
+            self._say("a picture could not be drawn", str(error)[:200])
             return "failed"
-        self._has_failed = False
         return png or "none"
+
+    def _say(self, what: str, reason: str) -> None:
+        """Once, until one is taken: the next ones are likely to fail alike, and are counted."""
+        if not self._has_failed:
+            log_.warning(what, target=self._target, reason=reason)
+        self._has_failed = True
 
     async def _send(self, picture: Picture) -> Outcome:
         self._bucket.use(asyncio.get_running_loop().time())
