@@ -26,6 +26,7 @@ from .updates import Updates
 
 _FORGET_SECONDS = 60.0
 _AGAIN_SECONDS = 5.0
+_CLOSE_SECONDS = 0.5
 _REST_SECONDS = 0.25  # a page is looked at: no need to follow every record
 log_ = structlog.get_logger("web")
 
@@ -139,8 +140,14 @@ class WebService:
         start_ms = now_ms - self._market.longest_ms
         past = Past(self._market)
         while self._market.large_since_ms > start_ms:
+            reading = asyncio.create_task(read_to_the_end(self._log, LIQUIDATIONS, past.take, start=since(start_ms)))
             try:
-                await read_to_the_end(self._log, LIQUIDATIONS, past.take, start=since(start_ms))
+                await asyncio.wait({reading})
+            finally:  # a log that is away may take long to let go of a reader: a stop does not wait for it
+                reading.cancel()
+                await asyncio.wait({reading}, timeout=_CLOSE_SECONDS)
+            try:
+                reading.result()
                 self._market.large_since_ms = start_ms
             except LogUnavailable:
                 await asyncio.sleep(_AGAIN_SECONDS)
