@@ -1,6 +1,7 @@
 """What is normal, and when a total was last as high: from the bars."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 
 from liqwatch.aggregator.bars import Bar, BarRow
 from liqwatch.alerter.history import History
+from liqwatch.alerter.measures import Measures
 from liqwatch.alerter.normals import MINUTES_NEEDED, Normals
 from liqwatch.alerter.records import HOUR_MINUTES, Record
 from liqwatch.coins import MAJORS
 from liqwatch.settings import RuleSettings
+from liqwatch.totals import Sum
 from liqwatch.wire import encode
 
 ALL = ("all", "long")
@@ -138,3 +141,80 @@ def test_the_past_that_is_needed_is_that_of_the_longest_rule() -> None:
     assert 0 == history().needs
     assert 25 * 60 == history(rule(kind="cascade", side="long")).needs
     assert (30 + 1) * 1440 == history(rule(kind="record", floor="1M")).needs
+
+
+class Watching:
+    """What coverage says, as far as a surge asks."""
+
+    def __init__(self, watched: float | None = None, interrupted: tuple[str, ...] = ()) -> None:
+        self._watched, self._interrupted = watched, interrupted
+
+    def unwatched_ms(self, scope: str, now_ms: int) -> int:
+        return 0
+
+    def watched(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        return self._watched
+
+    def watched_mean(self, scope: str, span_ms: int, now_ms: int) -> float | None:
+        return self._watched
+
+    def interrupted(self, scope: str, span_ms: int, now_ms: int) -> tuple[str, ...]:
+        return self._interrupted
+
+
+class Known:
+    """A past of some minutes."""
+
+    def __init__(self, history: History) -> None:
+        self.history: History | None = history
+
+    def cascade(self, rule: str) -> None:
+        return None
+
+    def hours(self, scope: str, span_ms: int, now_ms: int) -> tuple[int, ...]:
+        return ()
+
+    def whole_days(self, scope: str, days: int, now_ms: int) -> int:
+        return 0
+
+
+DAY = 1440
+SURGE = rule(kind="surge", side="long", times=[20], floor="1M", window="5m")
+USD = {"all": 90_000_000, "venue=okx": 60_000_000, "venue=bybit": 30_000_000}
+
+
+def surge(feeds: Watching, minutes: Iterable[int], is_open: bool = False) -> tuple[int, int]:
+    """Millionths of times the normal, and dollars, of 90 million now; each of the minutes brought 60,000."""
+    past = history(SURGE)
+    for minute in minutes:
+        past.pass_minute(minute, {("all", "long"): 60_000_000_000})
+    past.ready = True
+
+    def total(window: str, scope: str) -> Sum:
+        return Sum(long=USD.get(scope, 0) * 10**6)
+
+    found = Measures(total, lambda window, prefix: (), feeds, Known(past)).take(SURGE, "all", is_open, DAY * MINUTE_MS)
+    assert found is not None
+    return found.value, found.usd // 10**6
+
+
+def test_what_was_not_watched_of_the_last_day_makes_the_normal_no_smaller() -> None:
+    """Half the day was watched and brought 300,000 in 5 minutes: 90 million are 300 times that, not 600."""
+    whole, usd = surge(Watching(), range(DAY))
+    assert (300_000_000, 90_000_000) == (pytest.approx(whole, rel=0.01), usd)
+    blind, _ = surge(Watching(), [*range(1), *range(DAY // 2, DAY)])
+    assert blind > 470_000_000
+    assert 300_000_000 == pytest.approx(surge(Watching(0.5), [0, *range(DAY // 2, DAY)])[0], rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "is_open", "millions"),
+    [((), False, 90), (("okx",), False, 30), (("okx", "bybit"), False, 0), (("okx",), True, 90)],
+)
+def test_a_surge_is_not_judged_by_venues_that_were_away(
+    interrupted: tuple[str, ...], is_open: bool, millions: int
+) -> None:
+    """Until it is open: then what comes back belongs to it."""
+    value, usd = surge(Watching(interrupted=interrupted), range(DAY), is_open)
+    assert 90_000_000 == usd
+    assert (1 if millions == 0 else pytest.approx(millions / 0.3 * 10**6, rel=0.01)) == value
