@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from liqwatch.settings import TargetSettings
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import LIMITED, ChatServer, Fault
 
@@ -23,6 +24,11 @@ def unclear(every: list[str], one: list[str]) -> list[Any]:
     """Some kinds meet every fault, others one: the outcome is the same code, the request is not."""
     pairs = [(kind, name) for kind in every for name in FAULTS] + [(kind, "reset after accepting") for kind in one]
     return [pytest.param(kind, FAULTS[name], id=f"{kind}, {name}") for kind, name in pairs]
+
+
+def patient(chat: ChatServer, kind: str, fault: Fault) -> TargetSettings:
+    """As long as it may take where an answer comes: a slow machine is no fault of the chat."""
+    return chat.target(kind, timeout="1s" if fault.kind == "silent" else "10s")
 
 
 def is_marked(texts: list[str]) -> list[bool]:
@@ -69,7 +75,7 @@ async def test_a_refusal_is_a_dead_letter_told_through_another_target(kind: str)
 
 @pytest.mark.parametrize(("kind", "fault"), unclear(["telegram"], ["slack", "discord"]))
 async def test_an_unknown_outcome_is_repeated_and_marked(kind: str, fault: Fault) -> None:
-    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": patient(chat, kind, fault)}) as on:
         one = await on.start()
         await on.total(1_200_000_000)
         await until(lambda: ("fired", "accepted", True) in on.outcomes("desk"))
@@ -80,7 +86,7 @@ async def test_an_unknown_outcome_is_repeated_and_marked(kind: str, fault: Fault
 
 @pytest.mark.parametrize(("kind", "fault"), unclear(["webhook", "slack-bot"], ["discord-bot"]))
 async def test_an_unknown_outcome_is_settled_where_the_target_lets_us_know(kind: str, fault: Fault) -> None:
-    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": chat.target(kind)}) as on:
+    async with ChatServer([fault]) as chat, Stage([longs()], {"desk": patient(chat, kind, fault)}) as on:
         await on.start()
         await on.total(1_200_000_000)
         await until(lambda: ("fired", "accepted", False) in on.outcomes("desk"))
