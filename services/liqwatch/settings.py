@@ -102,6 +102,14 @@ class WebSettings(Section):
     token: SecretStr | None = Field(default=None, description="Who sends it may write silences; without it nobody may.")
     token_file: str | None = None
 
+    @field_validator("hosts")
+    @classmethod
+    def _bare(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for name in hosts:
+            if not name or set(name) & set("/:*@ "):
+                raise ValueError(f"write the bare name, such as liqwatch.example.org, for {name[:64]!r}")
+        return hosts
+
 
 class LoggingSettings(Section):
     """What goes to stderr."""
