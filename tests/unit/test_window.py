@@ -112,9 +112,9 @@ def test_a_repeated_id_changes_nothing_whatever_its_new_time_and_side() -> None:
     assert Added.COUNTED == rolling.add(liquidation("a", NOW + 60_000, "9"))
 
 
-def named(time_ms: int, side: str = "long") -> str:
+def named(time_ms: int, side: str = "long", base: str = "BTC") -> str:
     """An id as the venues' decoders make them: it names the second of its event."""
-    return f"binance:BTCUSDT:{time_ms}:{side}:1@2"
+    return f"binance:{base}USDT:{time_ms}:{side}:1@2"
 
 
 def test_an_id_that_names_its_second_counts_once_whatever_comes_with_it() -> None:
@@ -140,10 +140,13 @@ def test_an_id_that_names_another_second_counts_once_too() -> None:
 def test_ids_of_many_seconds_are_known_in_whatever_order_they_come_again() -> None:
     rolling = RollingTotals([("24h", 86_400)])
     rolling.advance(NOW)
-    times = [NOW - 7_000 * number for number in range(3_000)]
-    assert {Added.COUNTED} == {rolling.add(liquidation(named(at), at, "1")) for at in times}
-    assert {Added.DUPLICATE} == {rolling.add(liquidation(named(at), at, "1")) for at in (*times, *reversed(times))}
-    assert {Added.COUNTED} == {rolling.add(liquidation(named(at + 1), at + 1, "1")) for at in reversed(times)}
+    events = [
+        liquidation(named(at, base=base), at, "1", base=base)
+        for number in range(10_000)
+        for at, base in [(NOW - 7_000 * number, f"C{number % 100}")]
+    ]
+    assert {Added.COUNTED} == {rolling.add(event) for event in events}
+    assert {Added.DUPLICATE} == {rolling.add(event) for event in (*events, *reversed(events))}
 
 
 def test_a_partition_that_comes_back_is_counted_anew() -> None:
@@ -257,6 +260,7 @@ def test_what_a_stretch_of_time_brought_is_told_by_venue_base_and_side() -> None
         rolling.add(liquidation(name, NOW - 1000 * age, amount))
     second = NOW // 1000
     found = [
-        (leaf.venue, leaf.base, leaf.side, usd, count) for leaf, usd, count in rolling.between(second - 2, second - 1)
+        (leaf.venue, leaf.base, leaf.side, usd, count)
+        for leaf, usd, count in rolling.between(second - 2, second - 1, {0})
     ]
     assert [("binance", "BTC", "long", 6_000_000, 2)] == found

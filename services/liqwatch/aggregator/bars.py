@@ -54,9 +54,8 @@ def without_written(minutes: dict[int, int], beat: Heartbeat | None, now_ms: int
 def entries(window: RollingTotals, minute: int, owners: list[Owned]) -> list[Entry]:
     """The minute's bars of those partitions."""
     found: dict[int, dict[tuple[str, str], dict[str, tuple[int, int]]]] = {owned.number: {} for owned in owners}
-    for leaf, usd, count in window.between(minute * 60, minute * 60 + 59):
-        if leaf.partition in found:
-            found[leaf.partition].setdefault((leaf.venue, leaf.base), {})[leaf.side] = (usd, count)
+    for leaf, usd, count in window.between(minute * 60, minute * 60 + 59, found):
+        found[leaf.partition].setdefault((leaf.venue, leaf.base), {})[leaf.side] = (usd, count)
     return [_entry(owned, minute * 60_000, found[owned.number]) for owned in owners]
 
 

@@ -16,7 +16,9 @@ from functools import partial
 from secrets import randbits
 from typing import Any
 
-_OPEN = 1_024  # seconds whose ids are kept as sets; older ones are packed to an eighth of that
+# Seconds whose ids are kept as sets; older ones are packed to an eighth of that. A rebuild reads many partitions, of
+# which some are an hour ahead of others.
+_OPEN = 8_192
 _SHARDS = 15  # less one, of the other ids: one big set would be moved as a whole, at twice the memory, when it grows
 _LOW = (1 << 64) - 1
 _NAMED = re.compile(r":(\d{10,16}):(?:long|short):")
@@ -37,7 +39,7 @@ class KnownIds:
     def open(self, second: int) -> set[int]:
         """The ids of a second that is not in `by_second`, to be looked up and added to."""
         if len(self.by_second) >= _OPEN:
-            for old in sorted(self.by_second)[: _OPEN // 2]:
+            for old in sorted(self.by_second)[: _OPEN // 8]:
                 self._packed[old] = array("q", self.by_second.pop(old))
         known = self.by_second[second] = set(self._packed.pop(second, ()))
         return known

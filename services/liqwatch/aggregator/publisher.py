@@ -128,7 +128,9 @@ class Publisher:
         """`begins`: what has changed until now is written anyway."""
         self._intake.advance()
         told = {number for number, owned in self._intake.owned.items() if owned.told}
-        if not told and not begins:
+        if not told:
+            if begins:
+                self._window.ignore_changes()
             return
         changed = self._window.changed()
         for partition, scope in changed.events:

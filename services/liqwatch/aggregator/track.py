@@ -7,7 +7,7 @@ when it is asked.
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 from itertools import accumulate
 from operator import itemgetter, sub
 
@@ -93,30 +93,32 @@ class Track:
         noted, self.noted = self.noted, []
         if len(noted) > 1:
             noted.sort()
-        seconds, sums = self._seconds, self._sums
-        in_order = noted[0][0] >= seconds[-1]
+        in_order = noted[0][0] >= self._seconds[-1]
+        came = map(_second, noted), map(_minus, noted)
         if in_order:
-            totals = list(accumulate(map(_minus, noted), sub, initial=sums[-1]))
-            if totals[-1] > _LARGEST:
-                sums, totals = self._made_room(totals)
-            del totals[0]
-            seconds.extend(map(_second, noted))
-            sums.extend(totals)
+            self._append(*came)
         else:
-            for second, minus, _, _ in noted:
-                self._insert(second, minus)
+            self._merge(*came)
         climb(self._stairs, noted, in_order)
 
-    def _insert(self, second: int, minus: int) -> None:
-        """Takes in one event before those of later seconds."""
-        seconds, sums = self._seconds, self._sums
-        at = bisect_right(seconds, second)
-        later = [sums[at - 1] - minus, *(total - minus for total in sums[at:])]
-        if later[-1] > _LARGEST:
-            sums, later = self._made_room(later)
-        seconds.insert(at, second)
-        del sums[at:]
-        sums.extend(later)
+    def _append(self, seconds: Iterable[int], minuses: Iterable[int]) -> None:
+        sums = self._sums
+        totals = list(accumulate(minuses, sub, initial=sums[-1]))
+        if totals[-1] > _LARGEST:
+            sums, totals = self._made_room(totals)
+        del totals[0]
+        self._seconds.extend(seconds)
+        sums.extend(totals)
+
+    def _merge(self, seconds: Iterable[int], minuses: Iterable[int]) -> None:
+        """Appends anew what is of the same seconds or later ones, in order with what came late."""
+        late = list(zip(seconds, minuses, strict=True))
+        at = bisect_right(self._seconds, late[0][0])
+        totals = self._sums[at - 1 :]
+        late += zip(self._seconds[at:], map(sub, totals, totals[1:]), strict=False)
+        late.sort(key=_second)
+        del self._seconds[at:], self._sums[at:]
+        self._append(map(_second, late), map(_minus, late))
 
     def _made_room(self, totals: list[int]) -> tuple[MutableSequence[int], list[int]]:
         """Lets all totals, and those given, begin at zero again; where the last is too large still, in numbers of any
@@ -127,4 +129,5 @@ class Track:
         return self._sums, more
 
 
-_second, _minus = itemgetter(0), itemgetter(1)
+_second = itemgetter(0)
+_minus = itemgetter(1)

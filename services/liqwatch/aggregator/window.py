@@ -4,7 +4,7 @@ At second S of the clock a window of `span` seconds holds the events of seconds 
 the clock; nothing here reads one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from sys import intern
@@ -218,12 +218,12 @@ class RollingTotals:
         """Every scope of the partition that was ever counted, empty ones too."""
         return list(self._scopes.get(partition, ()))
 
-    def between(self, first: int, last: int) -> Iterator[tuple[Leaf, int, int]]:
+    def between(self, first: int, last: int, partitions: Collection[int]) -> Iterator[tuple[Leaf, int, int]]:
         """What the seconds from `first` to `last` brought: micro-dollars and number of events, by leaf."""
         buckets = (self._buckets.get(second, ()) for second in range(first, last + 1))
-        leaves = {leaf for bucket in buckets for leaf in bucket}
-        for leaf in leaves:
-            yield leaf, *leaf.between(first, last)
+        for leaf in {leaf for bucket in buckets for leaf in bucket}:
+            if leaf.partition in partitions:
+                yield leaf, *leaf.between(first, last)
 
     def venues(self) -> set[str]:
         """Every venue that was ever counted in the partitions held."""
@@ -238,10 +238,14 @@ class RollingTotals:
             for second in passed(self._buckets, self._asked - span, self._second - span):
                 leaves.update(self._buckets[second])
             expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes())
+        self.ignore_changes()
+        return Changed(events, expired)
+
+    def ignore_changes(self) -> None:
+        """What has changed until now need not be told."""
         self._asked = self._second
         self._touched.clear()
         self._gone.clear()
-        return Changed(events, expired)
 
     def _enter(self, leaf: Leaf, step: Step) -> None:
         bucket = self._buckets.get(step[0])
