@@ -20,7 +20,7 @@ ANSWERING = ["slack-bot", "telegram", "discord-bot"]
 
 
 def stage(chat: ChatServer, kind: str, **changes: Any) -> Stage:
-    return Stage([longs(**changes)], {"desk": chat.target(kind)})
+    return Stage([longs(**changes)], {"desk": chat.target(kind, timeout="10s")})
 
 
 def plain(edit: dict[str, Any]) -> str:

@@ -36,7 +36,8 @@ class Drawer:
 
 
 def stage(chat: ChatServer, kind: str, drawer: Drawer, **changes: Any) -> Stage:
-    return Stage([longs()], {"desk": chat.target(kind, picture=True, **changes)}, pictures=drawer)
+    desk = chat.target(kind, **{"picture": True, "timeout": "10s"} | changes)
+    return Stage([longs()], {"desk": desk}, pictures=drawer)
 
 
 def counted(one: Playing, outcome: str) -> float:
@@ -122,7 +123,8 @@ async def test_a_picture_that_is_long_in_the_making_holds_up_no_message(kind: st
 
 
 async def test_a_chat_that_does_not_take_a_picture_in_time_holds_up_no_message() -> None:
-    async with ChatServer(picture_faults=[Fault("silent")]) as chat, stage(chat, "telegram", Drawer()) as on:
+    silent = [Fault("silent")]
+    async with ChatServer(picture_faults=silent) as chat, stage(chat, "telegram", Drawer(), timeout="1s") as on:
         one = await on.start()
         await on.total(1_200_000_000)
         await until(lambda: chat.picture_tries == 1)

@@ -9,7 +9,7 @@ CHANNEL = "/discord/api/v10/channels/7/messages"
 
 
 async def test_the_requests_of_an_incident() -> None:
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("discord-bot")}) as on:
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("discord-bot", timeout="10s")}) as on:
         await on.start()
         await on.total(1_200_000_000)
         await chat.wait_for(1)
@@ -41,7 +41,8 @@ async def test_the_requests_of_an_incident() -> None:
     "fault", [Fault("reset"), Fault("silent"), Fault("status", code=502)], ids=lambda one: one.kind
 )
 async def test_a_lost_reply_is_asked_for_again_under_the_same_nonce(fault: Fault) -> None:
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("discord-bot")}) as on:
+    timeout = "1s" if fault.kind == "silent" else "10s"
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("discord-bot", timeout=timeout)}) as on:
         one = await on.start()
         await on.total(1_200_000_000)
         await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
@@ -55,7 +56,7 @@ async def test_a_lost_reply_is_asked_for_again_under_the_same_nonce(fault: Fault
 
 async def test_a_name_in_a_coin_pings_nobody() -> None:
     rule = longs(scope="each base", thresholds=("10M",))
-    async with ChatServer() as chat, Stage([rule], {"desk": chat.target("discord-bot")}) as on:
+    async with ChatServer() as chat, Stage([rule], {"desk": chat.target("discord-bot", timeout="10s")}) as on:
         await on.start()
         await on.total(20_000_000, scope="base=@everyone")
         (message,) = await chat.wait_for(1)
