@@ -42,6 +42,8 @@ class Figures:
         if not isinstance(message, Heartbeat):
             if self._totals.apply(message):
                 self._forget((message.window, message.scope))
+                if "," not in message.scope:
+                    self._totals.usd(message.window, message.scope)  # asked for soon; now its figures are at hand
             return
         if message.caught_up and message.generation > self._generations.get(message.partition, -1):
             # What the former owner of the partition had said is gone: every sum may have changed.
