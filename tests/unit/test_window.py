@@ -113,11 +113,11 @@ def test_a_repeated_id_changes_nothing_whatever_its_new_time_and_side() -> None:
 
 
 def named(time_ms: int, side: str = "long", base: str = "BTC") -> str:
-    """An id as the venues' decoders make them: it names the second of its event."""
+    """An id as the venues' decoders make them: it names the time of its event."""
     return f"binance:{base}USDT:{time_ms}:{side}:1@2"
 
 
-def test_an_id_that_names_its_second_counts_once_whatever_comes_with_it() -> None:
+def test_an_id_that_names_its_time_counts_once_whatever_comes_with_it() -> None:
     rolling = window()
     assert Added.COUNTED == rolling.add(liquidation(named(NOW), NOW, "7"))
     for time_ms in (NOW - 3_000, NOW, NOW + 1, NOW + 30_000, NOW + 90_000):
@@ -127,7 +127,7 @@ def test_an_id_that_names_its_second_counts_once_whatever_comes_with_it() -> Non
     assert ("7.000000", "9.000000") == usd(rolling, "1m")
 
 
-def test_an_id_that_names_another_second_counts_once_too() -> None:
+def test_an_id_that_names_another_time_counts_once_too() -> None:
     rolling = window()
     assert Added.COUNTED == rolling.add(liquidation(named(NOW - 1_000), NOW, "7"))
     assert Added.DUPLICATE == rolling.add(liquidation(named(NOW - 1_000), NOW - 1_000, "7"))
@@ -142,7 +142,7 @@ def test_ids_of_many_seconds_are_known_in_whatever_order_they_come_again() -> No
     rolling.advance(NOW)
     events = [
         liquidation(named(at, base=base), at, "1", base=base)
-        for number in range(10_000)
+        for number in range(12_000)
         for at, base in [(NOW - 7_000 * number, f"C{number % 100}")]
     ]
     assert {Added.COUNTED} == {rolling.add(event) for event in events}

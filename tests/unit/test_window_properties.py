@@ -113,7 +113,7 @@ def test_every_total_and_every_largest_record_is_what_a_recount_gives(
                 int(partition),
             ):
                 event_id = f"id{number}"
-                if number > 12:  # it names a second: its event's, or where the clock has moved, another
+                if number > 12:  # it names a time: its event's, or where the clock has moved, another
                     event_id, partition = f"{venue}:{base}USDT:{START + at}:{side}:{usd}@1", 0
                 event = liquidation(event_id, naive.now + at, usd, venue=venue, base=base, side=side, timed_by=timed_by)
                 assert naive.add(event, partition) == rolling.add(event, partition)

@@ -1,11 +1,11 @@
 """Which event ids were counted already: exact, and small enough for two million of them. Pure.
 
-Most ids name the second of their event, `venue:symbol:ms:side:…`, as the venues' decoders make them. Such an id can
-only come again with the same second, so it is kept with those of its second: few at a time, at hand in the processor's
-cache, and forgotten all at once. Any other id may come again with any time, and is looked up among all of them.
+Most ids name the time of their event, `venue:symbol:ms:side:…`, as the venues' decoders make them. Such an id can only
+come again with the same time, so it is kept with those of its time, a block of 16 seconds: few at once, at hand in the
+processor's cache, and forgotten together. Any other id may come again with any time, and is looked up among all.
 
-What is kept of an id is a keyed hash. Of one that names its second 64 bits: that two of 5,000 in one second have the
-same is less likely than 1 in 10^12. Of the others, which may be two million at once, 128 bits: less than 1 in 10^25.
+What is kept of an id is a keyed hash. Of one that names its time 64 bits: that two of 80,000 in one block have the same
+is less likely than 1 in 10^9. Of the others, which may be two million at once, 128 bits: less than 1 in 10^25.
 """
 
 import re
@@ -16,47 +16,48 @@ from functools import partial
 from secrets import randbits
 from typing import Any
 
-# Seconds whose ids are kept as sets; older ones are packed to an eighth of that. A rebuild reads many partitions, of
-# which some are an hour ahead of others.
-_OPEN = 8_192
+BLOCK = 14  # bits of the milliseconds that are one block
+_OPEN = (
+    512  # blocks that are sets; older ones are packed. A rebuild is an hour further in some partitions than in others
+)
 _SHARDS = 15  # less one, of the other ids: one big set would be moved as a whole, at twice the memory, when it grows
 _LOW = (1 << 64) - 1
 _NAMED = re.compile(r":(\d{10,16}):(?:long|short):")
 
 
 class KnownIds:
-    """Ids by the second that they name, and the others."""
+    """Ids by the time that they name, and the others."""
 
     def __init__(self) -> None:
-        self.by_second: dict[int, set[int]] = {}  # keyed hashes: the newest seconds in which something came
+        self.blocks: dict[int, set[int]] = {}  # keyed hashes of the ids that name a time in the newest blocks
         self._packed: dict[int, array[int]] = {}  # … and the rest
         # What the hashes of a partition's ids are keyed with: a new key, and what it had is forgotten.
         self.keys: dict[int, int] = defaultdict(partial(randbits, 63))
         self._others: list[set[int]] = [set() for _ in range(_SHARDS + 1)]
-        self.strays: set[int] = set()  # those of the others that name a second: it is not their event's, or ours
+        self.strays: set[int] = set()  # those of the others that name a time: it is not their event's
+        self._oldest_ms = 0  # what names an earlier time is not known by it any more
         self._until: dict[int, list[int]] = {}  # last second that others are known in: partition, mark, partition, …
 
-    def open(self, second: int) -> set[int]:
-        """The ids of a second that is not in `by_second`, to be looked up and added to."""
-        if len(self.by_second) >= _OPEN:
-            for old in sorted(self.by_second)[: _OPEN // 8]:
-                self._packed[old] = array("q", self.by_second.pop(old))
-        known = self.by_second[second] = set(self._packed.pop(second, ()))
+    def open(self, block: int) -> set[int]:
+        """The ids of a block that is not in `blocks`, to be looked up and added to."""
+        if len(self.blocks) >= _OPEN:
+            for old in sorted(self.blocks)[: _OPEN // 8]:
+                self._packed[old] = array("q", self.blocks.pop(old))
+        known = self.blocks[block] = set(self._packed.pop(block, ()))
         return known
 
     def has_other(self, event_id: str, partition: int) -> bool:
-        """True for an id that is known, whichever second it names."""
+        """True for an id that is known, whichever time it names."""
         if _mark(event_id) in self._others[hash(event_id) & _SHARDS]:
             return True
         named = _NAMED.search(event_id)
-        if named is None:
+        if named is None or (named_ms := int(named[1])) < self._oldest_ms:
             return False
-        second = int(named[1]) // 1000
-        mark = hash(event_id) ^ self.keys[partition]
-        return mark in self.by_second.get(second, ()) or mark in self._packed.get(second, ())
+        block, mark = named_ms >> BLOCK, hash(event_id) ^ self.keys[partition]
+        return mark in self.blocks.get(block, ()) or mark in self._packed.get(block, ())
 
     def add_other(self, event_id: str, partition: int, last: int) -> None:
-        """Knows an id until the second `last` is over, whichever it names."""
+        """Knows an id until the second `last` is over, whichever time it names."""
         mark = _mark(event_id)
         self._others[hash(event_id) & _SHARDS].add(mark)
         if _NAMED.search(event_id):
@@ -68,15 +69,16 @@ class KnownIds:
         kept.append(mark)
 
     def is_stray(self, event_id: str) -> bool:
-        """True for a known id that came with another second than it names."""
+        """True for a known id that came with another time than it names."""
         return _mark(event_id) in self.strays
 
-    def forget(self, before: int, second: int) -> None:
-        """Forgets the ids that name a second after `before` up to `second`, and those known until then."""
-        kept: tuple[dict[int, Any], ...] = (self.by_second, self._packed)
-        for ids in kept:
-            for old in passed(ids, before, second):
-                del ids[old]
+    def forget(self, second: int) -> None:
+        """Forgets the ids that name a time up to the end of `second`, which never goes back."""
+        before, self._oldest_ms = self._oldest_ms, max(0, (second + 1) * 1000)
+        kept: tuple[dict[int, Any], ...] = (self.blocks, self._packed)
+        for blocks in kept:
+            for old in passed(blocks, (before >> BLOCK) - 1, (self._oldest_ms >> BLOCK) - 1):
+                del blocks[old]
 
     def forget_others(self, before: int, second: int) -> None:
         """Forgets the other ids that are known until a second after `before` up to `second`."""

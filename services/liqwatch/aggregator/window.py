@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..events import SIDES
 from ..wire import Liquidation, decode_liquidation, encode, micros
-from .known import KnownIds, passed
+from .known import BLOCK, KnownIds, passed
 from .largest import Step
 from .track import Sum, Track
 
@@ -120,7 +120,7 @@ class RollingTotals:
             for due in sorted(due for due in self._held if due <= second):
                 for held in self._held.pop(due):
                     self._enter(*held)
-        self._ids.forget(before - self._longest, second - self._longest)
+        self._ids.forget(second - self._longest)
         self._ids.forget_others(before, second)
         for old in passed(self._buckets, before - self._keep, second - self._keep):
             self._gone.update(self._buckets.pop(old))
@@ -139,9 +139,10 @@ class RollingTotals:
             return _DUPLICATE if ids.has_other(event_id, partition) else _FUTURE
         known: set[int] | None = None
         if liquidation.timed_by == "venue" and event_id.startswith(f"{venue}:{liquidation.symbol}:{time_ms}:{side}:"):
-            known = ids.by_second.get(second)
+            block = time_ms >> BLOCK
+            known = ids.blocks.get(block)
             if known is None:
-                known = ids.open(second)
+                known = ids.open(block)
             mark = hash(event_id) ^ ids.keys[partition]
             if mark in known or (ids.strays and ids.is_stray(event_id)):
                 return _DUPLICATE
