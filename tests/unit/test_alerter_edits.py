@@ -128,7 +128,7 @@ async def test_a_summary_says_what_the_end_does_not() -> None:
         await until(lambda: len(chat.edits) == 1)
         text = plain(chat.edits[0])
         assert text.startswith("<b>Closed: ")
-        assert "Peak: $1.20B at " in text
+        assert "Peak: at least $1.20B at " in text
         assert "Step: $1B at " in text
         assert 1 == len(chat.accepted)  # closed without notice
 

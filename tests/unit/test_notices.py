@@ -6,7 +6,7 @@ import pytest
 
 from liqwatch.alerter.firstmessage import FirstMessage
 from liqwatch.alerter.notices import summary
-from liqwatch.events import Incident, LargestRecord, Step
+from liqwatch.events import Incident, LargestRecord, Step, VenueCoverage
 
 OPENED = 1_763_999_999_000  # 2025-11-24 15:59:59 UTC
 MINUTE = 60_000
@@ -67,10 +67,25 @@ def test_opened_steps_peak_and_largest_come_before_what_the_end_said() -> None:
     assert [
         "Opened 2025-11-24 15:59:59 UTC, over 2025-11-24 17:29:59 UTC: 1 h 30 min.",
         "Steps: $1B at 2025-11-24 15:59:59 UTC, $1.7B at 2025-11-24 16:00:59 UTC.",
-        "Peak: $1.84B at 2025-11-24 16:04:59 UTC.",
-        "Largest order of the incident: OKX BTC-USDT-SWAP long, $26.7M at 2025-11-24 16:00:59 UTC.",
+        "Peak: at least $1.84B at 2025-11-24 16:04:59 UTC.",
+        "Largest order of the incident: okx BTC-USDT-SWAP long, $26.7M at 2025-11-24 16:00:59 UTC.",
         "T",
-    ] == [line.replace("okx", "OKX") for line in lines(over("level", "1000000000", "1700000000", largest=LARGEST))]
+    ] == lines(over("level", "1000000000", "1700000000", largest=LARGEST))
+
+
+def test_a_peak_that_was_watched_whole_is_exact() -> None:
+    coverage = (VenueCoverage(venue="bybit", completeness="all", share=1.0),)
+    assert "Peak: $1.84B at 2025-11-24 16:04:59 UTC." in lines(over("level", "1000000000", coverage=coverage))
+
+
+def test_the_largest_is_named_as_it_was_told() -> None:
+    then = "Sides.\nLargest order: OKX BTC-USDT-SWAP long, $26.7M at 2025-11-24 16:00:59 UTC.\nCoverage."
+    up = step("stepped_up", 1, "1700000000", then)
+    incident = over("level", "1000000000", largest=LARGEST)
+    steps = (incident.steps[0], up, incident.steps[-1])
+    assert "Largest order of the incident: OKX BTC-USDT-SWAP long, $26.7M at 2025-11-24 16:00:59 UTC." in lines(
+        incident.model_copy(update={"steps": steps})
+    )
 
 
 def test_nothing_is_said_twice() -> None:

@@ -9,7 +9,7 @@ from ..wire import micros
 from .firstmessage import FirstMessage
 from .incidents import attempts
 from .notifiers.base import Notice
-from .text import duration, exact, moment, name
+from .text import Snapshot, duration, exact, floor_words, moment, name
 
 _SHOWN_STEPS = 12
 
@@ -83,14 +83,27 @@ def _course(incident: Incident, end: Step) -> list[str]:
     if incident.rule_kind not in ("cascade", "feed"):  # their stories have figures of their own
         peak = f"{money(micros(incident.peak_usd))} at {moment(incident.peak_at_ms)}"
         if peak not in end.text:
-            lines.append(f"Peak: {peak}.")
+            lines.append(f"Peak: {_floor(incident)}{peak}.")
     record = incident.largest
     if record is not None and incident.rule_kind != "feed":
         largest = f"{money(micros(record.notional_usd))} at {moment(record.event_time_ms)}"
         if largest not in end.text:
-            where = f"{name(record.venue)} {name(record.symbol)} {record.side}"
-            lines.append(f"Largest {record.unit} of the incident: {where}, {largest}.")
+            where = f"{name(record.venue)} {name(record.symbol)} {record.side}, {largest}."
+            # As it was told then, with the venue as its own people write it.
+            said = (line for step in incident.steps for line in step.text.split("\n") if largest in line)
+            start = f"Largest {record.unit}"
+            told_then = (line.removeprefix(f"{start}: ") for line in said if line.startswith(f"{start}: "))
+            lines.append(f"{start} of the incident: {next(told_then, where)}")
     return lines
+
+
+def _floor(incident: Incident) -> str:
+    """`at least `, as it was watched at the end."""
+    closed_ms, coverage = incident.closed_ms or 0, incident.coverage
+    side, window = incident.side, incident.window
+    return floor_words(
+        Snapshot("cleared", incident.scope, side, window, closed_ms, Decimal(0), 0, 0, 0, coverage=coverage)
+    )
 
 
 def _step(incident: Incident, step: Step) -> str:
