@@ -134,8 +134,7 @@ def measured(times: float) -> dict[str, float]:
         begun = time.process_time()
         number = 0
         if not figures.stale(now_ms):
-            for window, scope in figures.touched():
-                judging.touch(window, scope)
+            judging.touch_all(figures.touched())
             judging.touch_remembered()
             judging.touch_timed(figures.known_venues())
             for rule, scope in judging.due():

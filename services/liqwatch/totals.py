@@ -102,11 +102,11 @@ class _Row:
 class _Parts(dict[int, _Row]):
     """What each partition adds to one total; the sum is carried on, so that a change costs no look at the others."""
 
-    __slots__ = ("_fresh", "_long", "_short")
+    __slots__ = ("_fresh", "_usd")
 
     def __init__(self) -> None:
         self._fresh: set[int] = set()  # partitions not in the sum yet
-        self._long = self._short = 0
+        self._usd = (0, 0)
 
     def put(self, partition: int, row: _Row) -> None:
         self._take_off(partition)
@@ -118,20 +118,22 @@ class _Parts(dict[int, _Row]):
         del self[partition]
 
     def usd(self) -> tuple[int, int]:
-        for partition in self._fresh:
-            long, short = self[partition].money()
-            self._long += long
-            self._short += short
-        self._fresh.clear()
-        return self._long, self._short
+        if self._fresh:
+            long, short = self._usd
+            for partition in self._fresh:
+                more_long, more_short = self[partition].money()
+                long += more_long
+                short += more_short
+            self._usd = long, short
+            self._fresh.clear()
+        return self._usd
 
     def _take_off(self, partition: int) -> None:
         if partition in self._fresh:
             self._fresh.discard(partition)
         elif (row := self.get(partition)) is not None:
             long, short = row.money()
-            self._long -= long
-            self._short -= short
+            self._usd = self._usd[0] - long, self._usd[1] - short
 
 
 _NO_PARTS = _Parts()

@@ -72,9 +72,15 @@ class Judging:
 
     def touch(self, window: str, scope: str) -> None:
         """A total has changed."""
-        pairs = self._asked.get((window, scope))
-        for pair in self._concerned(window, scope) if pairs is None else pairs:
-            self._due[pair] = None
+        self.touch_all([(window, scope)])
+
+    def touch_all(self, totals: Iterable[tuple[str, str]]) -> None:
+        """Totals have changed: windows and scopes."""
+        asked, due = self._asked, self._due
+        for total in totals:
+            pairs = asked.get(total)
+            for pair in self._concerned(*total) if pairs is None else pairs:
+                due[pair] = None
 
     def _concerned(self, window: str, scope: str) -> Collection[Pair]:
         """Kept for the next time, unless a rule has no place for the scope: it may have one then."""

@@ -160,13 +160,15 @@ class Measures:
         )
 
     def _level(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
-        usd = self._side(rule, scope)
+        long, short = self._usd(rule.ladder.window, scope)
+        side = rule.side
+        usd = long if side == "long" else short if side == "short" else long + short
         if rule.is_relative:
             return self._relative(rule, scope, usd, is_open, now_ms)
         if rule.share is None or usd < rule.ladder.clear:
             return Measured(usd, usd)
         easier, whole = _EASIER if is_open else (1, 1)
-        enough = usd * 100 * whole >= rule.share * sum(self._usd(rule.ladder.window, scope)) * easier
+        enough = usd * 100 * whole >= rule.share * (long + short) * easier
         return Measured(usd if enough else 0, usd)
 
     def _side(self, rule: RuleSettings, scope: str) -> int:
@@ -197,7 +199,10 @@ class Measures:
         return len(history.known_hours(rule, now_ms, self._past.hours(scope, rule.ladder.span_ms, now_ms))) // 24
 
     def _order(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured:
-        long, short = self._most(rule.ladder.window, scope)
+        ladder = rule.ladder
+        if not is_open and (usd := sum(self._usd(ladder.window, scope))) < ladder.first:
+            return Measured(min(usd, _LITTLE), usd)  # nor is any order as large
+        long, short = self._most(ladder.window, scope)
         side = rule.side
         usd = long if side == "long" else short if side == "short" else max(long, short)
         return Measured(usd, usd)

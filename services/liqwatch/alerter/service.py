@@ -208,8 +208,7 @@ class AlerterService:
     def _on_totals(self, taken: int) -> None:
         if not taken:
             return
-        for window, scope in self._figures.touched():
-            self._judging.touch(window, scope)
+        self._judging.touch_all(self._figures.touched())
         self._judge()
 
     def _on_past(self) -> None:
