@@ -25,6 +25,7 @@ from .eventlog.checks import check_topics
 from .eventlog.kafka import KafkaLog
 from .eventlog.sqlite import SqliteLog
 from .health import HealthServer
+from .lookups import connector
 from .metrics import AggregatorMetrics, AlerterMetrics, CollectorMetrics, ServiceMetrics, WebMetrics
 from .settings import Settings, SettingsError, window_name
 from .supervise import Backoff
@@ -276,7 +277,7 @@ class Process:
         log_.info("started", service=self.name, metrics=f"http://{self.address}/metrics")
         following = asyncio.create_task(self._systemd.follow(self.unready), name="systemd")
         try:
-            async with aiohttp.ClientSession(auto_decompress=True) as http:
+            async with aiohttp.ClientSession(connector=connector(), auto_decompress=True) as http:
                 if await self._open_log():
                     self._systemd.ready()
                     await self._work(http)

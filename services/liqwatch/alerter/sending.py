@@ -5,7 +5,6 @@ No address, header or library error is ever repeated in a reason: they carry tok
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from ..lookups import look_up
 from .notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
 
 MAX_ANSWER = 64 * 1024
@@ -24,8 +24,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """The addresses of a name. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(row[4][0]) for row in found))
+    return list(dict.fromkeys(str(row[4][0]) for row in await look_up(host, port)))
 
 
 @dataclass(frozen=True, slots=True)
