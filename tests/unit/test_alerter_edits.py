@@ -212,6 +212,24 @@ async def test_a_summary_is_tried_until_the_chat_has_it() -> None:
         assert [1, 1, 2, 0] == counts
 
 
+async def test_a_summary_that_fails_does_not_keep_the_others_from_being_current() -> None:
+    rule = longs(scope="each base", thresholds=("10M",))
+    async with ChatServer(edit_faults=[Fault("status", code=500)]) as chat:
+        async with Stage([rule], {"desk": chat.target("telegram", timeout="10s")}) as on:
+            one = await on.start()
+            await on.total(20_000_000, scope="base=OVER")
+            await on.total(20_000_000, scope="base=OPEN")
+            await chat.wait_for(2)
+            await on.total(0, scope="base=OVER")
+            await chat.wait_for(3)
+            await on.total(30_000_000, scope="base=OPEN")
+            await until(lambda: bool(one.service._peaks))
+            await until(lambda: len(chat.edit_tries) == 1)
+            one.service._write_peaks()
+            await until(lambda: len(chat.edits) == 2)
+            assert ["OPEN", "OVER"] == ["OVER" if "OVER" in plain(edit) else "OPEN" for edit in chat.edits]
+
+
 @pytest.mark.parametrize("kind", ["slack-bot", "discord"])
 async def test_a_summary_that_was_not_made_is_made_after_a_restart(kind: str) -> None:
     async with ChatServer(edit_faults=[Fault("silent")]) as chat, stage(chat, kind) as on:

@@ -54,6 +54,7 @@ class Editing:
         self._bucket = bucket
         self._texts: dict[str, tuple[Notice, str]] = {}  # incident -> its newest text, and the message that has it
         self._summaries: dict[str, None] = {}  # incidents that are over, the longest waiting first
+        self._is_text_next = False  # a summary has just failed
         self._not_before = 0.0  # of the loop's clock: as long as the chat asked us to wait
         self._backoff = Backoff(first=1.0, cap=_LONGEST_BACKOFF)
         self._wanted = asyncio.Event()
@@ -95,9 +96,10 @@ class Editing:
                 self._not_before = asyncio.get_running_loop().time() + _AFTER_A_BUG
 
     async def _one(self) -> None:
-        if self._summaries:
+        if self._summaries and not (self._texts and self._is_text_next):
             await self._sum_up(next(iter(self._summaries)))
         elif self._texts:
+            self._is_text_next = False
             await self._refresh(next(iter(self._texts)))
         else:
             self._wanted.clear()
@@ -147,9 +149,10 @@ class Editing:
         elif isinstance(outcome, Refused):
             done = Summary(target=self._target, at_ms=now_ms, outcome="refused", detail=outcome.reason)
             self._settle(incident_id, done)
-        else:  # at the end of the row: another's may go through
+        else:  # at the end of the row: another's may go through, and so may a text
             self._summaries.pop(incident_id)
             self._summaries[incident_id] = None
+            self._is_text_next = True
 
     def _settle(self, incident_id: str, done: Summary) -> None:
         self._summaries.pop(incident_id, None)
