@@ -376,7 +376,10 @@ async def test_what_another_collector_may_still_bring_is_not_added_where_rows_ha
             assert 0 == collector.metric("liqwatch_feed_missed_events_total")
 
 
-async def test_a_collector_that_is_not_heard_of_again_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+async def test_a_collector_that_is_not_heard_of_again_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gapfill, "_WAITED_FOR", 0.5)
     log, venue, start = MemoryLog(), with_history(same_ids=False, resolution_ms=1000), now_ms()
     await watched(log, since_ms=start - 10 * HOUR, until_ms=start - HOUR, still=True)
     async with VenueServer(past=answering([row("a", at=start - 60_000)])) as server:

@@ -33,8 +33,9 @@ _OVERLAP_MS, _LATE_OVERLAP_MS = 10 * 60_000, 2 * 3_600_000  # read once more wit
 _MOST_TRIES = 20  # of one gap; it stays visible
 _LONGEST_WAIT = 600.0  # seconds, after many failures
 _BEFORE_MS = 3_600_000  # what was liquidated so shortly before is asked for, though it trades no more
-# A collector that is not heard of may be cut off from the log, and still bring what it received since.
-_WAITED_FOR_MS = 30 * 60_000
+# A collector that is not heard of may be cut off from the log, or empty its spool, and still bring what it received.
+# Seconds from its last word, and from when we could use the log again: then it counts as killed.
+_WAITED_FOR = 120.0
 _LOOKS, _LOOK_AGAIN = 20, 0.5  # until the log has what was filled in
 
 
@@ -71,6 +72,7 @@ class Filler:
     _compared_ms: int = 0
     _compare_at: float = 0.0
     _comparing: bool = False
+    _unready_ms: int = 0  # when the log, or the list of instruments, last failed us
     _backoff: Backoff = field(init=False)  # of all questions
     _compare_backoff: Backoff = field(init=False)
 
@@ -79,6 +81,8 @@ class Filler:
         self._log = structlog.get_logger("collector").bind(venue=self.venue.name)
         self._edge_ms = int(self.limits.edge * 1000 * speed)
         self._settles_ms = int(max(self.history.settles.total_seconds() * 1000, self.limits.appended * 1000 * speed))
+        self._unready_ms = self.clock.now_ms()
+        self._waited_ms = int(_WAITED_FOR * 1000 * speed)
         self._sure_ms = self._edge_ms + int(self.limits.appended * 1000 * speed)
         self._reaches_ms = int(self.history.reaches.total_seconds() * 1000)
         self._late_list = self._settles_ms >= _LATE_LIST_MS
@@ -93,12 +97,14 @@ class Filler:
         while True:
             wait = self.limits.gaps * (0.5 + random.random())  # noqa: S311 - two collectors need not ask at once
             try:
-                if self.follower.caught_up and self.ready() and await self._once():
+                if not self.ready():
+                    raise NotReady
+                if self.follower.caught_up and await self._once():
                     self._backoff.reset()
                     if not self._compare_backoff.failures:
                         outage.up()
             except (NotReady, LogClosed):
-                pass
+                self._unready_ms = self.clock.now_ms()
             except (HistoryFailed, LogError, TimeoutError) as error:
                 self.metrics.history_failures.labels(self.venue.name).inc()
                 asked = getattr(error, "wait", 0.0)
@@ -148,14 +154,12 @@ class Filler:
         if self.history.same_ids:
             return horizon
         now_ms, others = self.clock.now_ms(), self.follower.book.unfinished(self.venue.name)
-        return min(
-            [horizon]
-            + [
-                end - self._sure_ms
-                for collector, end in others.items()
-                if collector != self.collector and now_ms - end < _WAITED_FOR_MS and end - self._sure_ms < horizon
-            ]
-        )
+        waited_for = [
+            end - self._sure_ms
+            for collector, end in others.items()
+            if collector != self.collector and now_ms - max(end, self._unready_ms) < self._waited_ms
+        ]
+        return min([horizon, *waited_for])
 
     async def _sweep(self, since_ms: int, until_ms: int, horizon: int, gaps: Sequence[Gap]) -> None:
         """Reads the list, fills in what is missing, and says which gaps are filled thereby."""
