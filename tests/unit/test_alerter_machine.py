@@ -15,9 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from liqwatch.alerter.incidents import View, close_unannounced, tell
 from liqwatch.alerter.judging import Judging, why_orphaned
 from liqwatch.alerter.muting import Muted, Muting, told_targets
+from liqwatch.alerter.percentiles import Yardstick
 from liqwatch.alerter.rules import Verdict
 from liqwatch.alerter.silences import SilenceBook
-from liqwatch.events import Incident, Silence
+from liqwatch.events import Incident, Silence, UsualTotals
+from liqwatch.relative import PERCENTILES
 from liqwatch.settings import RuleSettings
 from liqwatch.totals import Sum
 from liqwatch.wire import micros
@@ -37,6 +39,7 @@ RULE_SETS = {
     "both": (MARKET, COINS),
     "other steps": (made(name="market", thresholds=["150M", "300M"]), COINS),
     "no coins": (MARKET,),
+    "relative": (made(name="market", thresholds=["2 x p95", "3 x p99"], floor="80M", repeat="60s"), COINS),
     "another total": (made(name="market", window="1h", thresholds=["100M"]), COINS),
     "none": (),
 }
@@ -57,6 +60,17 @@ class IncidentMachine(RuleBasedStateMachine):
         self.open: dict[tuple[str, str], str] = {}
         self.muting = Muting(self.silences, (), lambda: self.open, lambda: self.log)
         self.is_stale = self.unseen = False
+        self.usual: Yardstick | None = None
+        self.opened_with: dict[str, UsualTotals] = {}
+
+    @rule(millions=st.sampled_from((None, 0, 20, 50, 90, 200)))
+    def hour(self, millions: int | None) -> None:
+        """What is usual moves with the hour; None: it is not known."""
+        self.usual = (
+            None if millions is None else Yardstick(tuple((p, millions * MILLION) for p in PERCENTILES), 12, 1, 29)
+        )
+        self.touch_all()
+        self.judge()
 
     @rule(scope=st.sampled_from(SCOPES), millions=st.sampled_from((0, 5, 9, 10, 50, 99, 100, 149, 199, 201, 399, 500)))
     def total(self, scope: str, millions: int) -> None:
@@ -124,7 +138,7 @@ class IncidentMachine(RuleBasedStateMachine):
             self.unseen = False
             self.judging.restart_holds(self.now_ms)
         for one, scope in self.judging.due():
-            verdict = self.judging.ask(one, scope, self.totals[scope], self.now_ms)
+            verdict = self.judging.ask(one, scope, self.totals[scope], self.now_ms, self.usual)
             if verdict is not None:
                 self.tell(one, scope, verdict)
 
@@ -173,6 +187,14 @@ class IncidentMachine(RuleBasedStateMachine):
             )
 
     @invariant()
+    def what_was_usual_stays_with_the_incident(self) -> None:
+        for incident in self.log.values():
+            if incident.usual is not None:
+                assert incident.usual == self.opened_with.setdefault(incident.incident_id, incident.usual)
+            else:
+                assert incident.incident_id not in self.opened_with
+
+    @invariant()
     def who_was_told_a_step_is_told_the_end_and_nobody_else(self) -> None:
         for incident in self.log.values():
             last = incident.steps[-1]
@@ -189,7 +211,7 @@ class IncidentMachine(RuleBasedStateMachine):
         """Once all is quiet for long enough, everything has ended."""
         if not hasattr(self, "log"):
             return
-        self.is_stale = False
+        self.is_stale, self.usual = False, Yardstick(tuple((p, 0) for p in PERCENTILES), 12, 1, 29)
         self.totals = dict.fromkeys(SCOPES, 0)
         self.touch_all()
         self.judge()
