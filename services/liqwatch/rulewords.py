@@ -107,7 +107,7 @@ def _feed(rule: RuleSettings) -> str:
 def _clears(rule: RuleSettings) -> str:
     match rule.kind:
         case "level" if rule.is_relative:
-            return "below 90 % of what the first of these was when it fired"
+            return "below 90 % of the first of these as of the crossing"
         case "level" | "order":
             return f"below {usd(rule.clear_level)}"
         case "surge":

@@ -170,8 +170,8 @@ def test_times_a_percentile_is_read_as_people_write_it(text: str) -> None:
 def test_a_relative_rule_is_told_as_a_sentence() -> None:
     assert (
         "tells when longs liquidated in 1h over all venues reach 2 x p95, 3.5 x p99 of the same in the last 30 days "
-        "around this hour of the week, and $5M; it needs 14 days of history; clears below 90 % of what the first of "
-        "these was when it fired; warning, to desk"
+        "around this hour of the week, and $5M; it needs 14 days of history; clears below 90 % of the first of these "
+        "as of the crossing; warning, to desk"
     ) == sentence(rule("2 x p95", "3.5 x p99"), ("desk",))
 
 
