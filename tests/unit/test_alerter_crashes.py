@@ -6,7 +6,7 @@ import pytest
 
 from liqwatch.topics import ALERTS
 from tests.support.alerter_stage import Stage, longs, until
-from tests.support.chat_server import ChatServer, Fault
+from tests.support.chat_server import ChatServer, Fault, Message
 from tests.support.crashing_log import CrashingLog
 
 KEYED = ["webhook", "discord-bot", "slack-bot"]  # a second copy is kept out, or the first can be found
@@ -72,6 +72,17 @@ async def test_where_the_target_lets_us_know_nothing_is_sent_twice(
         assert ["repeat of" in text for text in chat.texts()] == [False]
         if kind != "slack-bot":  # there it is found, not sent again
             assert (2 if was_sent else 1) == chat.requests
+
+
+async def test_what_was_sent_is_found_in_a_busy_channel() -> None:
+    log = CrashingLog()
+    async with ChatServer() as chat, stage(chat, "slack-bot", log) as on:
+        others = {"text": "x" * 2000, "channel": "C1"}
+        path = "/slack/api/chat.postMessage"
+        chat.accepted += [Message(path, others["text"], others, {}, b"", 0.0) for _ in range(150)]
+        await crash_and_restart(on, log, 3, "before")
+        assert [("fired", "accepted", False)] == on.outcomes("desk")
+        assert 1 == sum("liquidated" in text for text in chat.texts())
 
 
 async def test_a_key_that_holds_for_minutes_is_not_trusted_when_the_clock_has_gone_back() -> None:

@@ -44,7 +44,7 @@ from .notifiers.base import (
     word,
 )
 from .pace import Bucket
-from .sending import Sender
+from .sending import MAX_HISTORY, Sender
 
 QUEUE_SIZE = 200
 _UNWRITABLE_PAUSE = 30.0  # seconds
@@ -275,6 +275,7 @@ class Courier:
             searches.search(made),
             timeout=self.settings.timeout.total_seconds(),
             allow_private=self.settings.allow_private,
+            max_answer=MAX_HISTORY,
         )
         outcome = searches.found(made, answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, Accepted | Unknown):

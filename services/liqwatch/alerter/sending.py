@@ -16,6 +16,7 @@ from ..lookups import look_up
 from .notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
 
 MAX_ANSWER = 64 * 1024
+MAX_HISTORY = 4 * 1024 * 1024  # bytes of an answer with the messages of a channel, up to 200
 _SSL_PORT = 443
 
 Failure = NotSent | Refused | Unknown
@@ -42,8 +43,9 @@ class Sender:
         timeout: float,
         allow_private: bool,
         not_after: float | None = None,
+        max_answer: int = MAX_ANSWER,
     ) -> Response | Failure:
-        """The answer, or why there is none. Does not raise, but for cancellation.
+        """The answer, cut at `max_answer` bytes, or why there is none. Does not raise, but for cancellation.
 
         `not_after`: a time of the loop. Whoever was held up until then may not be the one to send any more.
         """
@@ -54,7 +56,7 @@ class Sender:
                 checked = await self._checked(request, timeout / 2, allow_private)
                 if isinstance(checked, NotSent | Refused):
                     return checked
-                return _held_up(not_after) or await self._exchange(request, checked, timeout)
+                return _held_up(not_after) or await self._exchange(request, checked, timeout, max_answer)
         except TimeoutError:
             return Unknown(f"no answer within {timeout:g} s")
 
@@ -88,7 +90,9 @@ class Sender:
             return Refused("the host is in a private network; set allow_private if that is meant")
         return pinned(request.url.get_secret_value(), addresses[0])
 
-    async def _exchange(self, request: HttpRequest, to: "_Address", timeout: float) -> Response | Failure:
+    async def _exchange(
+        self, request: HttpRequest, to: "_Address", timeout: float, max_answer: int
+    ) -> Response | Failure:
         limits = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2, sock_connect=timeout / 2)
         # A kept-alive socket that the chat has closed meanwhile would make an outcome unknown for nothing.
         headers = {"User-Agent": "liqwatch", "Connection": "close", **request.headers, **to.headers}
@@ -103,7 +107,7 @@ class Sender:
                 server_hostname=to.server_hostname,
             ) as answer:
                 names = {name.lower(): value for name, value in answer.headers.items()}
-                return Response(answer.status, names, await _body(answer))
+                return Response(answer.status, names, await _body(answer, max_answer))
         except Exception as error:
             return classify(error, timeout)
 
@@ -166,11 +170,11 @@ def classify(error: Exception, timeout: float) -> Failure:
             return Unknown(f"failed with {type(error).__name__}")
 
 
-async def _body(answer: aiohttp.ClientResponse) -> bytes:
+async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """What can be had of the body: the status is known already, so a break here loses only words."""
     body = bytearray()
     try:
-        while len(body) < MAX_ANSWER and (part := await answer.content.read(MAX_ANSWER - len(body))):
+        while len(body) < most and (part := await answer.content.read(most - len(body))):
             body += part
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
