@@ -108,40 +108,40 @@ class BitgetSession:
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
-            rows = _decode(frame).data
+            instruments = self._instruments
             events: list[Liquidation] = []
-            for row in rows:
-                symbol = row.symbol
-                instrument = self._instruments[symbol]
-                usd, price, time_ms = quick(row.amount), quick(row.price), row.ts
+            for row in _decode(frame).data:
+                symbol, amount, paid, time_ms = row.symbol, row.amount, row.price, row.ts
+                instrument = instruments[symbol]
+                usd, price = quick(amount), quick(paid)
                 if price <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or instrument.unpriced is not None:
                     break
                 quantity = coins(usd, price)
                 if quantity <= SMALLEST:
                     break
-                price_text = str(price)
                 side = "long" if row.side == "buy" else "short"
-                event_id = f"bitget:{symbol}:{time_ms}:{side}:{row.amount}@{row.price}"
-                event = Liquidation(
-                    event_id,
-                    "bitget",
-                    symbol,
-                    instrument.base,
-                    instrument.quote,
-                    side,
-                    price_text,
-                    "order",
-                    str(quantity),
-                    str(usd),
-                    time_ms,
-                    received_ms,
-                    "venue",
-                    "stream",
-                    "order",
+                events.append(
+                    Liquidation(
+                        f"bitget:{symbol}:{time_ms}:{side}:{amount}@{paid}",
+                        "bitget",
+                        symbol,
+                        instrument.base,
+                        instrument.quote,
+                        side,
+                        str(price),
+                        "order",
+                        str(quantity),
+                        str(usd),
+                        time_ms,
+                        received_ms,
+                        "venue",
+                        "stream",
+                        "order",
+                    )
                 )
-                events.append(event)
-            if len(events) == len(rows) and (len(rows) == 1 or all_differ(events)):
-                return Received(_DATA, events)
+            else:
+                if len(events) == 1 or (events and all_differ(events)):
+                    return Received(_DATA, events)
         except SURPRISES:
             pass
         if frame in ("pong", b"pong"):

@@ -55,7 +55,6 @@ SYMBOLS_PER_SOCKET = 400
 STAMP = Stamp("bybit", "bankruptcy", "order")
 
 _DATA = FrameKind.DATA
-_AFTER_TOPIC = len(TOPIC)
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -107,33 +106,33 @@ class BybitSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             message = _decode(frame)
-            topic = message.topic
-            symbol = topic[_AFTER_TOPIC:]
-            instrument = self._instruments[symbol]
-            if topic.startswith(TOPIC) and instrument.quick:
-                base, coin_of_price, inverse = instrument.base, instrument.quote, instrument.inverse
-                events: list[Liquidation] = []
-                for row in message.data:
-                    v, p = row.v, row.p
-                    size, price = quick(v), quick(p)
-                    usd = size if inverse else size * price
-                    if size <= SMALLEST or price <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or row.s != symbol:
+            topic, instruments = message.topic, self._instruments
+            events: list[Liquidation] = []
+            for row in message.data:
+                symbol, v, p = row.s, row.v, row.p
+                instrument = instruments[symbol]
+                size, price = quick(v), quick(p)
+                if instrument.inverse:
+                    usd, quantity = size, str(divide(size, price))
+                    if "E" in quantity:
                         break
-                    quantity, price_text, time_ms = str(size), str(price), row.T
-                    side = "long" if row.S == "Buy" else "short"
-                    event_id = f"bybit:{symbol}:{time_ms}:{side}:{v}@{p}"
-                    if inverse:
-                        quantity = str(divide(size, price))
-                        if "E" in quantity:
-                            break
-                    event = Liquidation(
-                        event_id,
+                else:
+                    usd, quantity = size * price, str(size)
+                if not SMALLEST < usd <= LARGEST_USD or size <= SMALLEST or price <= SMALLEST:
+                    break
+                if TOPIC + symbol != topic or not instrument.quick:
+                    break
+                time_ms = row.T
+                side = "long" if row.S == "Buy" else "short"
+                events.append(
+                    Liquidation(
+                        f"bybit:{symbol}:{time_ms}:{side}:{v}@{p}",
                         "bybit",
                         symbol,
-                        base,
-                        coin_of_price,
+                        instrument.base,
+                        instrument.quote,
                         side,
-                        price_text,
+                        str(price),
                         "bankruptcy",
                         quantity,
                         str(usd),
@@ -143,8 +142,9 @@ class BybitSession:
                         "stream",
                         "order",
                     )
-                    events.append(event)
-                if len(events) == len(message.data) and (len(events) == 1 or all_differ(events)):
+                )
+            else:
+                if len(events) == 1 or (events and all_differ(events)):
                     return Received(_DATA, events)
         except SURPRISES:
             pass

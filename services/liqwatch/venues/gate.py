@@ -106,20 +106,21 @@ class GateSession:
 
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
-            rows = _decode(frame).result
+            instruments = self._instruments
             events: list[Liquidation] = []
-            for row in rows:
-                symbol = row.contract
-                instrument = self._instruments[symbol]
-                inverse = instrument.inverse
-                signed, price = quick(row.size), quick(row.price)
+            for row in _decode(frame).result:
+                symbol, signed, paid, time_ms = row.contract, row.size, row.price, row.time_ms or row.time
+                instrument = instruments[symbol]
+                price = quick(paid)
                 # The sign is the order's: negative sells, and closes a long. (REST signs the position instead.)
-                side = "long" if signed < 0 else "short"
-                contracts = abs(signed)
-                time_ms = row.time_ms or row.time
-                size = contracts * instrument.contract_size
-                usd = size if inverse else size * price
-                quantity = str(divide(size, price)) if inverse else str(size)
+                size = quick(signed) * instrument.contract_size
+                side = "short"
+                if size < SMALLEST:
+                    side, size = "long", -size
+                if instrument.inverse:
+                    usd, quantity = size, str(divide(size, price))
+                else:
+                    usd, quantity = size * price, str(size)
                 if (
                     price <= SMALLEST
                     or size <= SMALLEST
@@ -130,28 +131,28 @@ class GateSession:
                     or not instrument.quick
                 ):
                     break
-                price_text = str(price)
-                event_id = f"gate:{symbol}:{time_ms}:{side}:{row.size}@{row.price}"
-                event = Liquidation(
-                    event_id,
-                    "gate",
-                    symbol,
-                    instrument.base,
-                    instrument.quote,
-                    side,
-                    price_text,
-                    "order",
-                    quantity,
-                    str(usd),
-                    time_ms,
-                    received_ms,
-                    "venue",
-                    "stream",
-                    "order",
+                events.append(
+                    Liquidation(
+                        f"gate:{symbol}:{time_ms}:{side}:{signed}@{paid}",
+                        "gate",
+                        symbol,
+                        instrument.base,
+                        instrument.quote,
+                        side,
+                        str(price),
+                        "order",
+                        quantity,
+                        str(usd),
+                        time_ms,
+                        received_ms,
+                        "venue",
+                        "stream",
+                        "order",
+                    )
                 )
-                events.append(event)
-            if len(events) == len(rows) and (len(rows) == 1 or all_differ(events)):
-                return Received(_DATA, events)
+            else:
+                if len(events) == 1 or (events and all_differ(events)):
+                    return Received(_DATA, events)
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))

@@ -107,16 +107,16 @@ class HtxSession:
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:
             message = _decode(frame)
-            rows = message.data
             events: list[Liquidation] = []
-            for row in rows:
+            for row in message.data:
                 symbol = row.contract_code
                 contracts, price = Decimal(written(row.volume)), Decimal(written(row.price))
                 instrument = self._instruments[symbol]
-                inverse = instrument.inverse
                 size = _multiply(contracts, instrument.contract_size)
-                usd = size if inverse else _multiply(size, price)
-                quantity = str(divide(size, price)) if inverse else str(size)
+                if instrument.inverse:
+                    usd, quantity = size, str(divide(size, price))
+                else:
+                    usd, quantity = _multiply(size, price), str(size)
                 price_text, usd_text, time_ms = str(price), str(usd), row.created_at
                 if (
                     price <= SMALLEST
@@ -127,31 +127,29 @@ class HtxSession:
                 ):
                     break
                 side = "long" if row.direction == "sell" else "short"
-                event_id = f"htx:{symbol}:{time_ms}:{side}:{contracts!s}@{price_text}"
-                event = Liquidation(
-                    event_id,
-                    "htx",
-                    symbol,
-                    instrument.base,
-                    instrument.quote,
-                    side,
-                    price_text,
-                    "bankruptcy",
-                    quantity,
-                    usd_text,
-                    time_ms,
-                    received_ms,
-                    "venue",
-                    "stream",
-                    "order",
+                events.append(
+                    Liquidation(
+                        f"htx:{symbol}:{time_ms}:{side}:{contracts!s}@{price_text}",
+                        "htx",
+                        symbol,
+                        instrument.base,
+                        instrument.quote,
+                        side,
+                        price_text,
+                        "bankruptcy",
+                        quantity,
+                        usd_text,
+                        time_ms,
+                        received_ms,
+                        "venue",
+                        "stream",
+                        "order",
+                    )
                 )
-                events.append(event)
-            if (
-                len(events) == len(rows)
-                and (len(rows) == 1 or all_differ(events))
-                and message.topic.endswith("liquidation_orders")
-            ):
-                return Received(_DATA, events)
+            else:
+                fits = message.topic.endswith("liquidation_orders")
+                if fits and (len(events) == 1 or (events and all_differ(events))):
+                    return Received(_DATA, events)
         except SURPRISES:
             pass
         return explained(frame, lambda message: self._answer(message, received_ms))
