@@ -19,7 +19,7 @@ from .track import Sum, Track
 FUTURE_MS = 60_000
 MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistake of whoever sent it
 # Events that a track notes before it takes them in: more are quicker, and keep more records in memory.
-_LEAF_NOTES = 8
+_LEAF_NOTES = 16
 _VENUE_NOTES = 64
 _SWEEP_SECONDS = 7_200  # in so long every track is looked at, and what has expired is freed
 
@@ -133,12 +133,12 @@ class RollingTotals:
         second = time_ms // 1000
         if second <= self._oldest:
             return _LATE
-        event_id, venue, side = liquidation.event_id, liquidation.venue, liquidation.side
+        event_id, side = liquidation.event_id, liquidation.side
         ids = self._ids
         if time_ms - self._now_ms > FUTURE_MS:
             return _DUPLICATE if ids.has_other(event_id, partition) else _FUTURE
         known: set[int] | None = None
-        if liquidation.timed_by == "venue" and event_id.startswith(f"{venue}:{liquidation.symbol}:{time_ms}:{side}:"):
+        if liquidation.timed_by == "venue" and f":{time_ms}:{side}:" in event_id:
             block = time_ms >> BLOCK
             known = ids.blocks.get(block)
             if known is None:
@@ -151,7 +151,7 @@ class RollingTotals:
         amount = micros(liquidation.notional_usd)
         if not 0 <= amount <= MOST:
             raise ValueError(f"notional_usd {liquidation.notional_usd!r} cannot be")
-        leaf = self._leaves.get((partition, venue, liquidation.base, side))
+        leaf = self._leaves.get((partition, liquidation.venue, liquidation.base, side))
         if leaf is None:
             leaf = self._new_leaf(partition, liquidation)
         if known is not None:
