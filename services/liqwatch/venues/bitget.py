@@ -116,7 +116,7 @@ class BitgetSession:
                 usd, price = quick(amount), quick(paid)
                 if price <= SMALLEST or not SMALLEST < usd <= LARGEST_USD or instrument.unpriced is not None:
                     break
-                quantity = coins(usd, price)
+                quantity = divide(usd, price).quantize(_EIGHT_PLACES, ROUND_HALF_EVEN, _ROOM)  # as `coins` does
                 if quantity <= SMALLEST:
                     break
                 side = "long" if row.side == "buy" else "short"

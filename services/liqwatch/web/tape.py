@@ -22,7 +22,7 @@ class _Tier:
     least: int
     most: int
     rows: list[_Row] = field(default_factory=list)
-    floor_ms: int = 0  # event time of the newest that had to go: what is newer is complete
+    floor_ms: int = -1  # event time of the newest that had to go, if any: what is newer is complete
 
 
 class Tape:
@@ -67,7 +67,7 @@ class Tape:
 
     def complete_since_ms(self, least: int = 0) -> int:
         """From when on none worth at least `least` micro-dollars is missing that was ever added."""
-        return max((tier.floor_ms + 1 for tier in self._from(least) if tier.floor_ms), default=0)
+        return max(tier.floor_ms + 1 for tier in self._from(least))
 
     def _newest_first(self, least: int) -> Iterator[_Row]:
         return merge(*(reversed(tier.rows) for tier in self._from(least)), reverse=True)
