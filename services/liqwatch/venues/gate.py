@@ -316,6 +316,6 @@ VENUE = Venue(
         pause=timedelta(milliseconds=100),  # 200 requests in 10 s
         resolution_ms=1000,
     ),
-    doubts="No captured frame was seen: the layouts are the documentation's. `time` may be in seconds. Rows of the list "
-    "have no ids: what one of two collectors holds back for over two minutes may be filled in by the other and come twice.",
+    doubts="No captured frame was seen: the layouts are the documentation's. `time` may be in seconds. Rows of the "
+    "list have no ids: what one of two collectors holds back for over two minutes, the other may fill in: twice.",
 )
