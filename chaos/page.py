@@ -91,7 +91,7 @@ def _runs(counts: Counts) -> str:
 def short(results: str) -> list[str]:
     """The README's table, from the text of RESULTS.md."""
     lines = [
-        "| fault | runs | lost | repeated, marked | repeated, unmarked "
+        "| fault | runs of liqwatch | lost | repeated, marked | repeated, unmarked "
         "| Alertmanager, posted again: lost | repeated | posted once: lost | repeated |",
         "|---|" + "---:|" * 8,
     ]
