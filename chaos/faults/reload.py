@@ -51,7 +51,7 @@ FAULTS = (
         runs=20,
         play=in_mid_incident,
         reference=in_mid_incident,
-        documented="keeps alerts and its log of notifications over a reload; what is under way is cut off and made again, "
-        "in five trials 0 to 199 times",
+        documented="keeps alerts and its log of notifications over a reload; what is under way is cut off and made "
+        "again, in five trials 0 to 199 times",
     ),
 )
