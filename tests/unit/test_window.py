@@ -264,3 +264,25 @@ def test_what_a_stretch_of_time_brought_is_told_by_venue_base_and_side() -> None
         for leaf, usd, count in rolling.between(second - 2, second - 1, {0})
     ]
     assert [("binance", "BTC", "long", 6_000_000, 2)] == found
+
+
+def test_a_late_event_is_forgotten_with_those_before_it_when_the_clock_leaps() -> None:
+    rolling = window()
+    for number in range(10):
+        rolling.add(liquidation(f"e{number}", NOW - 1_000 * (10 - number), "1"))
+    assert ("10.000000", "0.000000") == usd(rolling, "1m")
+    rolling.add(liquidation("late", NOW - 5_500, "2"))
+    rolling.advance(NOW + 100_000_000)
+    assert ("0.000000", "0.000000") == usd(rolling, "1m")
+    for number in range(40):
+        rolling.add(liquidation(f"f{number}", NOW + 100_000_000 - 500 * number, "1"))
+    assert ("40.000000", "0.000000") == usd(rolling, "1m")
+
+
+def test_a_leap_of_the_clock_empties_every_window_and_says_so() -> None:
+    rolling = window()
+    rolling.add(liquidation("a", NOW, "1", venue="okx", base="BTC"), 7)
+    rolling.changed()
+    rolling.advance(NOW + 200_000_000)
+    scopes = {(7, scope) for scope in ("all", "venue=okx", "base=BTC", "venue=okx,base=BTC")}
+    assert (set(), {(*scope, name) for scope in scopes for name in ("5s", "1m")}) == rolling.changed()

@@ -18,7 +18,8 @@ from .window import RollingTotals
 APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
-_CHUNK = 250  # rows an append: between two of them whatever is urgent goes first
+_CHUNK = 100  # rows an append: between two of them whatever is urgent goes first
+_SPREAD_SECONDS = 0.5  # over so much of its second the rows of a tick are spread: their readers have other work too
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
 _MOST_AT_ONCE = 120  # rows of a flush, besides those of `all`
 AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
@@ -109,7 +110,10 @@ class Publisher:
         await self.flush()
         self._write_again()
         pending = list(self._later)
-        for chunk in _chunks(pending):
+        chunks = list(_chunks(pending))
+        for number, chunk in enumerate(chunks):
+            if number and self._clock.speed == 1.0:
+                await asyncio.sleep(_SPREAD_SECONDS / len(chunks))
             await self._write(chunk)
             for key in chunk:
                 self._later.pop(key, None)
@@ -213,7 +217,7 @@ class Publisher:
             for minute in due[start : start + _BARS_AT_ONCE]:
                 owners = [owned for owned in live if minute in owned.minutes and self._holds(owned)]
                 taken += [(owned, minute, owned.minutes.pop(minute)) for owned in owners]
-                if bars.whole(minute, now_ms, self._keep):
+                if bars.whole(minute, self._window.now_ms, self._keep):
                     made += bars.entries(self._window, minute, owners)
             try:
                 await self._append(BARS, made)

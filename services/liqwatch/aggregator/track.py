@@ -81,6 +81,8 @@ class Track:
 
     def forget_until(self, second: int) -> None:
         """Frees what no window reaches any more, once it is an eighth: the rest has to be moved for it."""
+        if self.noted:  # what is noted may be older than what would stay
+            self.take_in()
         forget_until(self._stairs, second)
         seconds = self._seconds
         if seconds[len(seconds) // 8] <= second:

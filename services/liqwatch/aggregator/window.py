@@ -60,17 +60,15 @@ class Changed(NamedTuple):
 class Leaf(Track):
     """One venue, base and side of a partition."""
 
-    __slots__ = ("above", "base", "partition", "side", "venue")
+    __slots__ = ("above", "base", "partition", "scopes", "side", "venue")
 
     def __init__(self, partition: int, venue: str, base: str, side: str, above: Track) -> None:
         super().__init__()
         self.partition, self.venue, self.base, self.side = partition, venue, base, side
         self.above = above  # the venue's track: its events go there as well
-
-    def scopes(self) -> tuple[ScopeKey, ...]:
-        """The scopes its events belong to."""
-        partition, venue, base = self.partition, f"venue={self.venue}", f"base={self.base}"
-        return (partition, "all"), (partition, venue), (partition, base), (partition, f"{venue},{base}")
+        # The scopes its events belong to. Made once: in a burst they are asked for many times a second.
+        names = ("all", f"venue={venue}", f"base={base}", f"venue={venue},base={base}")
+        self.scopes: tuple[ScopeKey, ...] = tuple((partition, name) for name in names)
 
 
 # The tracks whose sum a scope is, of its long and of its short side: a venue has one of its own, `all` has those of
@@ -232,13 +230,15 @@ class RollingTotals:
 
     def changed(self) -> Changed:
         """What has changed since the last call."""
-        events = {scope for leaf in self._touched for scope in leaf.scopes()}
+        events = {scope for leaf in self._touched for scope in leaf.scopes}
         expired: set[tuple[int, str, str]] = set()
         for name, span in self._windows:
-            leaves = self._gone if span == self._longest else set()
+            # What left the log of seconds since then has left every window, if it had not before.
+            popped = self._second - self._keep > self._asked - span
+            leaves = set(self._gone) if popped else set()
             for second in passed(self._buckets, self._asked - span, self._second - span):
                 leaves.update(self._buckets[second])
-            expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes())
+            expired.update((*scope, name) for leaf in leaves for scope in leaf.scopes)
         self.ignore_changes()
         return Changed(events, expired)
 

@@ -221,7 +221,8 @@ class SqliteLog:
         self._ends.update(ends)
         resolve(outcomes)
         for reader in self._readers:
-            reader.woken.set()
+            if not reader.slots.isdisjoint(ends):
+                reader.woken.set()
 
     def _writing(self) -> Writer:
         if self._closed:

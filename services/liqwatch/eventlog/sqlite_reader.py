@@ -49,6 +49,10 @@ class SqliteReader:
     lost: int = 0
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
+    slots: frozenset[int] = frozenset()  # records in these are news to it
+
+    def __post_init__(self) -> None:
+        self.slots = frozenset(self.topic.slot(partition) for partition in self._places)
 
     async def fetch(self, timeout: float) -> Sequence[Record]:
         loop = asyncio.get_running_loop()
