@@ -1,10 +1,13 @@
 """Whatever comes in whatever order: a total is the sum of what is inside, recounted naively."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liqwatch.aggregator import window as window_module
 from liqwatch.aggregator.window import Added, RollingTotals, SideTotals
 from liqwatch.wire import Liquidation
 from tests.support.liquidations import liquidation
@@ -27,6 +30,14 @@ events = st.tuples(
 advances = st.tuples(st.just("advance"), st.sampled_from([-5000, 1, 500, 999, 1000, 1001, 4000, 16_000, 41_000, 10**9]))
 drops = st.tuples(st.just("drop"), st.integers(0, 1))
 steps = st.lists(st.one_of(events, events, events, advances, drops), max_size=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _swept_often() -> Iterator[None]:
+    """Every few seconds of these short windows, as in service every so often in a day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_module, "_SWEEP_SECONDS", 3)
+        yield
 
 
 @dataclass
