@@ -1,10 +1,12 @@
 """What is normal, and when a total was last as high: from the bars."""
 
+import asyncio
 import itertools
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,11 +14,21 @@ from liqwatch.aggregator.bars import Bar, BarRow
 from liqwatch.alerter.history import History
 from liqwatch.alerter.measures import Measures
 from liqwatch.alerter.normals import MINUTES_NEEDED, Normals
+from liqwatch.alerter.past import PastReader
 from liqwatch.alerter.records import HOUR_MINUTES, Record
+from liqwatch.alerter.watchedpast import WatchedPast
+from liqwatch.clock import Clock
 from liqwatch.coins import MAJORS
+from liqwatch.coverage import CoverageBook
+from liqwatch.eventlog import Entry
+from liqwatch.events import Coverage
+from liqwatch.following import Away, Follower
 from liqwatch.settings import RuleSettings
+from liqwatch.topics import COVERAGE
 from liqwatch.totals import Sum
 from liqwatch.wire import encode
+from tests.support.memory_log import MemoryLog
+from tests.support.waiting import until
 
 ALL = ("all", "long")
 MINUTE_MS = 60_000
@@ -218,3 +230,86 @@ def test_a_surge_is_not_judged_by_venues_that_were_away(
     value, usd = surge(Watching(interrupted=interrupted), range(DAY), is_open)
     assert 90_000_000 == usd
     assert (1 if millions == 0 else pytest.approx(millions / 0.3 * 10**6, rel=0.01)) == value
+
+
+# How far it was watched.
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+NOW_MS = 500_000 * HOUR_MS
+
+
+def interval(venue: str, from_ms: int, to_ms: int) -> bytes:
+    fields = {
+        "venue": venue, "collector": "c", "interval_id": f"{venue}{from_ms}", "kind": "watched", "from_ms": from_ms,
+        "to_ms": to_ms, "open": False, "completeness": "all",
+    }  # fmt: skip
+    return Coverage.model_validate(fields).model_dump_json().encode()
+
+
+def watched(*messages: bytes) -> WatchedPast:
+    past = WatchedPast()
+    for message in messages:
+        past.take(message)
+    past.caught_up = True
+    return past
+
+
+BEFORE = (interval("bybit", NOW_MS - 20 * DAY_MS, NOW_MS), interval("okx", NOW_MS - 20 * DAY_MS, NOW_MS))
+
+
+@pytest.mark.parametrize(("span_ms", "hours"), [(MINUTE_MS, 480), (DAY_MS, 458)])
+def test_a_venue_that_was_enabled_today_makes_no_earlier_hour_unknown(span_ms: int, hours: int) -> None:
+    enabled = watched(*BEFORE, interval("htx", NOW_MS - 5 * HOUR_MS // 2, NOW_MS))
+    expected = watched(*BEFORE).hours("all", span_ms, NOW_MS)
+    assert hours == len(expected or ())
+    assert expected == enabled.hours("all", span_ms, NOW_MS)
+
+
+def test_a_venue_that_was_away_still_counts_and_no_hour_is_known_before_the_first_of_all() -> None:
+    away = (interval("htx", NOW_MS - 9 * HOUR_MS, NOW_MS - 6 * HOUR_MS), interval("htx", NOW_MS - HOUR_MS, NOW_MS))
+    known = watched(*BEFORE, *away).hours("all", MINUTE_MS, NOW_MS) or ()
+    now = NOW_MS // HOUR_MS
+    assert {now - 9, now - 8, now - 7, now - 1} == {hour for hour in known if hour >= now - 9}
+    together = watched(interval("okx", NOW_MS - 4 * HOUR_MS, NOW_MS), interval("htx", NOW_MS - 4 * HOUR_MS + 5, NOW_MS))
+    assert {now - 3, now - 2, now - 1} == together.hours("all", HOUR_MS, NOW_MS)
+
+
+async def test_days_are_not_counted_before_they_are_read_and_old_coverage_is_let_go_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reader, on a log: what it knows of how far the past was watched."""
+    log, ahead = MemoryLog(), [0]
+    forgotten: list[int] = []
+    forget = CoverageBook.forget
+
+    def spy(book: CoverageBook, now_ms: int) -> None:
+        forgotten.append(now_ms)
+        forget(book, now_ms)
+
+    monkeypatch.setattr(CoverageBook, "forget", spy)
+
+    def follow(topic: Any, start: Any, take: Any, then: Any) -> Follower:
+        words = structlog.get_logger("test")
+        return Follower(log, topic, start, take, Away(words), words, then=then)
+
+    clock = Clock(wall=lambda: (NOW_MS + ahead[0]) / 1000)
+    changes: list[int] = []
+    record = rule(kind="record", floor="1M")
+    reader = PastReader(follow, clock, [record], MAJORS, lambda: changes.append(1))
+    assert reader.whole_days("all", 30, NOW_MS) is None
+    await log.append(COVERAGE, [Entry(b"okx", interval("okx", NOW_MS - 3 * DAY_MS, NOW_MS), NOW_MS, 0)])
+    running = asyncio.create_task(reader.run())
+    try:
+        await until(lambda: reader.whole_days("all", 30, NOW_MS) == 3)
+        first = len(forgotten)
+        assert first <= 1
+        ahead[0] = HOUR_MS - 1000
+        await log.append(COVERAGE, [Entry(b"okx", interval("okx", NOW_MS, NOW_MS + ahead[0]), NOW_MS, 0)])
+        await until(lambda: reader.whole_days("all", 30, NOW_MS + ahead[0]) == 3)
+        assert first == len(forgotten)
+        ahead[0] = HOUR_MS + 1000
+        await until(lambda: len(forgotten) == first + 1)
+        assert NOW_MS + ahead[0] == forgotten[-1]
+    finally:
+        running.cancel()
+        await asyncio.wait([running])

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liqwatch.alerter.judging import same_total, why_orphaned
 from liqwatch.alerter.rules import Memory, Verdict, judge
+from liqwatch.events import Incident, UsualTotals
 from liqwatch.settings import RuleSettings
 
 MILLION = 10**12  # micro-dollars in a million dollars
@@ -202,3 +204,29 @@ def test_memory_read_back_from_what_was_told_repeats_nothing(one: RuleSettings, 
         restarted = Memory(told=memory.told, told_ms=memory.told_ms)
         if verdict is not None and verdict.kind != "cleared":
             assert (None, restarted) == judge(one, verdict.usd, restarted, second * SECOND)
+
+
+AMOUNTS, TIMES = rule(name="r", side="long"), rule(name="r", side="long", thresholds=("3 x p99",), floor="1M")
+USUAL = UsualTotals(percentiles_usd={"p99": "50000000"}, hours=12, near_hours=1, days=29)
+MEASURES = [
+    (AMOUNTS, None, None),
+    (TIMES, USUAL, None),
+    (TIMES, None, "the rule r is measured by the past now, which this incident was not"),
+    (AMOUNTS, USUAL, "the rule r is measured by amounts now, which this incident was not"),
+]
+
+
+@pytest.mark.parametrize(("now", "usual", "expected"), MEASURES)
+def test_an_incident_does_not_outlive_what_it_was_measured_by(
+    now: RuleSettings, usual: UsualTotals | None, expected: str | None
+) -> None:
+    """With times of the past as its steps, a rule cannot judge an incident of amounts: it would never clear."""
+    incident = Incident.model_validate(
+        {
+            "incident_id": "r:all:1", "rule": "r", "scope": "all", "side": "long", "window": "24h",
+            "severity": "warning", "generation": 1, "opened_ms": 1, "peak_usd": "1", "peak_at_ms": 1, "steps": (),
+            "usual": usual,
+        }
+    )  # fmt: skip
+    assert expected == why_orphaned(incident, {"r": now})
+    assert not same_total(AMOUNTS, TIMES)

@@ -189,7 +189,7 @@ def same_total(one: RuleSettings, other: RuleSettings) -> bool:
 def _watched(rule: RuleSettings) -> tuple[object, ...]:
     # The steps of a cascade and of a feed are its own: what was told by others says nothing of them.
     own = rule.steps if rule.kind in _TIMED else ()
-    return (rule.kind, rule.scope, rule.side, rule.window, rule.condition, own)
+    return (rule.kind, rule.scope, rule.side, rule.window, rule.condition, rule.is_relative, own)
 
 
 def why_orphaned(incident: Incident, rules: Mapping[str, RuleSettings], majors: Collection[str] = MAJORS) -> str | None:
@@ -207,4 +207,7 @@ def why_orphaned(incident: Incident, rules: Mapping[str, RuleSettings], majors: 
     same = (incident.rule_kind, incident.side, incident.window) == (rule.kind, rule.side, rule.ladder.window)
     if not fits or not same:
         return f"the rule {incident.rule} watches another total now"
+    if rule.is_relative != (incident.usual is not None):  # there would be nothing to measure its end by
+        measure = "the past" if rule.is_relative else "amounts"
+        return f"the rule {incident.rule} is measured by {measure} now, which this incident was not"
     return None

@@ -74,7 +74,7 @@ class Past(Protocol):
         ...
 
     def whole_days(self, scope: str, days: int, now_ms: int) -> int | None:
-        """How many of the last so many days are known to be watched in full; None where nobody says."""
+        """How many of the last so many days are known to be watched in full; None where that is not known."""
         ...
 
 

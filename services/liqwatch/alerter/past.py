@@ -16,7 +16,7 @@ from .cascade import Cascade
 from .history import MINUTE_MS, History
 from .minutes import asks_the_past
 from .tape import BACK_MS, Tape
-from .watchedpast import DAY_MS, WatchedPast
+from .watchedpast import DAY_MS, HOUR_MS, WatchedPast
 
 log_ = structlog.get_logger("alerter")
 # The topic, where to begin, who takes a record, and what is called after each fetch.
@@ -62,9 +62,9 @@ class PastReader:
         """Hours that were watched well enough to compare with; none while that is still being read."""
         return (self._watched and self._watched.hours(scope, span_ms, now_ms)) or ()
 
-    def whole_days(self, scope: str, days: int, now_ms: int) -> int:
-        """How many of the last days are known to be watched in full."""
-        return (self._watched and self._watched.whole_days(scope, days, now_ms)) or 0
+    def whole_days(self, scope: str, days: int, now_ms: int) -> int | None:
+        """How many of the last days are known to be watched in full; None while that is still being read."""
+        return None if self._watched is None else self._watched.whole_days(scope, days, now_ms)
 
     def cascade(self, rule: str) -> Cascade | None:
         """The detector of a rule; None while it does not know enough."""
@@ -102,8 +102,13 @@ class PastReader:
             bars = follow(BARS, lambda: since(began_ms - needs_ms), take_bar, settle)
             readings.append(bars.run())
         if (watched := self._watched) is not None:
+            forgot_ms = now_ms()
 
             def seen(_: int) -> None:
+                nonlocal forgot_ms
+                if abs(now_ms() - forgot_ms) >= HOUR_MS:
+                    forgot_ms = now_ms()
+                    watched.forget(forgot_ms)
                 if coverage.caught_up and not watched.caught_up:
                     watched.caught_up = True
                     self._on_change()

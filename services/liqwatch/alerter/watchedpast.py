@@ -47,6 +47,10 @@ class _Spans:
         self._sums = list(accumulate((end - start for start, end in spans), initial=0))
 
     @property
+    def start(self) -> int:
+        return self._starts[0] if self._starts else 0
+
+    @property
     def end(self) -> int:
         return self._ends[-1] if self._ends else 0
 
@@ -77,7 +81,8 @@ class WatchedPast:
     def hours(self, scope: str, span_ms: int, now_ms: int) -> frozenset[int] | None:
         """The hours (numbers since the epoch) whose totals over `span_ms` can be compared with; None while it is not
         known. An hour can where the venues of the scope that are watched today were, on their average, watched for
-        nine tenths of it and of the window before it."""
+        nine tenths of it and of the window before it. A venue counts from when it was first watched: another one must
+        not make unknown what all the others brought before."""
         if not self.caught_up:
             return None
         self._look(now_ms)
@@ -89,7 +94,7 @@ class WatchedPast:
             found = frozenset(
                 hour
                 for hour in range(now - PAST_DAYS * 24, now)
-                if venues and _mean(venues, hour * HOUR_MS - span_ms, (hour + 1) * HOUR_MS) >= _ENOUGH
+                if venues and _mean_since_first(venues, hour * HOUR_MS - span_ms, (hour + 1) * HOUR_MS) >= _ENOUGH
             )
             known = self._hours[asked] = now, found
         return known[1]
@@ -129,8 +134,13 @@ class WatchedPast:
         ]
 
 
-def _mean(venues: Collection[_Spans], from_ms: int, to_ms: int) -> float:
-    return sum(_share(spans, from_ms, to_ms) for spans in venues) / len(venues)
+def _mean_since_first(venues: Collection[_Spans], from_ms: int, to_ms: int) -> float:
+    """Average share, each venue's since it was first watched; no more than the share since the first of all was."""
+    since_first = [_share(one, max(from_ms, one.start), to_ms) for one in venues if one.start < to_ms]
+    if not since_first:
+        return 0.0
+    began_ms = max(from_ms, min(one.start for one in venues))
+    return min(sum(since_first) / len(since_first), (to_ms - began_ms) / (to_ms - from_ms))
 
 
 def _share(spans: _Spans, from_ms: int, to_ms: int) -> float:
