@@ -19,6 +19,7 @@ from .topics import COVERAGE
 
 _BEFORE_MS = 3_600_000  # so much earlier is read, for what ended just before the span
 _FRESH_MS = 30_000  # an open interval is written every few seconds
+_THIN_ABOVE = 10_000  # records; an open interval has thousands, of which the last says all
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,18 @@ async def read(settings: Settings, span: timedelta, only: Collection[str] = ()) 
     to_ms = clock.now_ms()
     from_ms = to_ms - int(span.total_seconds() * 1000)
     last: dict[tuple[int, int], Record] = {}
+    limit = _THIN_ABOVE
     log = build_log(settings, clock, read_only=True)
     await log.open()
     try:
 
         def take(record: Record) -> None:
+            nonlocal limit
             last[record.partition, record.offset] = record
-            if len(last) > 10_000:
+            if len(last) > limit:
                 _thin(last)
+                # Twice what is needed: were it less, with many intervals all would be looked at for each record.
+                limit = max(_THIN_ABOVE, 2 * len(last))
 
         await read_to_the_end(log, COVERAGE, take, start=since(from_ms - _BEFORE_MS))
     finally:

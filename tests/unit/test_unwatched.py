@@ -1,6 +1,8 @@
 """`liqwatch coverage` says when each venue was not watched: what the records of the coverage topic say, and no more."""
 
 import json
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from liqwatch.coverage import newest
 from liqwatch.eventlog import Entry, Record
 from liqwatch.eventlog.sqlite import SqliteLog
 from liqwatch.events import Coverage
+from liqwatch.settings import LogSettings, Settings
 from tests.support.program import liqwatch
 
 NOW = 1_764_364_800_000  # 2025-11-28 21:20:00 UTC
@@ -97,3 +100,32 @@ async def test_the_command_reads_it_from_the_log(config: Path) -> None:
     assert "okx" in shown and "not watched before" in shown
     assert "did you mean 'okx'" in liqwatch("coverage", "okxx", "--config", str(config)).stderr
     assert 2 == liqwatch("coverage", "--since", "soon", "--config", str(config)).returncode
+
+
+async def test_many_intervals_are_looked_at_a_few_times_each_and_not_once_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    log = SqliteLog(tmp_path / "log.db", clock)
+    await log.open()
+    await log.create(topics.TOPICS.values())
+    from_ms, number = clock.now_ms() - 20_000_000, 10_300
+    template = said("okx", 0, 1).model_dump()
+    entries = []
+    for at in range(from_ms, from_ms + 1_000 * number, 1_000):
+        told = template | {"interval_id": f"okx:{at}", "from_ms": at, "to_ms": at + 500}
+        entries.append(Entry(b"okx", json.dumps(told).encode(), at))
+    await log.append(topics.COVERAGE, entries)
+    await log.close(2)
+    looked_at = 0
+
+    def counting(batch: Sequence[Record]) -> list[Record]:
+        nonlocal looked_at
+        looked_at += len(batch)
+        return newest(batch)
+
+    monkeypatch.setattr(unwatched, "newest", counting)
+    settings = Settings(log=LogSettings(path=str(tmp_path / "log.db")))
+    _, _, (okx,) = await unwatched.read(settings, timedelta(hours=6))
+    assert number + 1 == len(okx.gaps), "nothing is lost on the way"
+    assert looked_at <= 3 * number
