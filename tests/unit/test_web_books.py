@@ -6,9 +6,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from liqwatch.aggregator import window
+from liqwatch.eventlog import Record
+from liqwatch.web import tape as tapes
 from liqwatch.web.bars import MINUTE_MS, Amounts, Bar, BarBook, decode_bar
+from liqwatch.web.market import Market
+from liqwatch.web.past import Past
 from liqwatch.web.tape import LIMIT, Tape
-from liqwatch.wire import usd_text
+from liqwatch.wire import Liquidation, encode, usd_text
 from tests.support.liquidations import liquidation
 
 VENUES, COINS = ("okx", "gate"), ("BTC", "ETH")
@@ -92,3 +97,47 @@ def test_the_tape_has_the_newest_from_any_size_on(worths: list[int], least: int)
         tape.add(liquidation(f"e{number:03}", number, str(worth)))
     newest = [f"e{number:03}" for number, worth in enumerate(worths) if worth >= least][::-1]
     assert newest[:20] == [one.event_id for one in tape.latest(least * 1_000_000, 20)]
+
+
+NOW = 1_790_000_000_000
+
+
+def record(event: Liquidation) -> Record:
+    return Record(0, 0, NOW, b"", encode(event))
+
+
+def test_a_venue_that_lags_is_heard_in_a_flood_of_others() -> None:
+    market = Market((("24h", 86_400),), {})
+    for number in range(2 * LIMIT):
+        market.take_liquidation(record(liquidation(f"flood-{number}", NOW + number, "15")))
+    market.changes.events.clear()
+    for number in range(3):
+        late = liquidation(f"late-{number}", NOW + number, "15", venue="okx", received_time_ms=NOW + number + 2_000)
+        market.take_liquidation(record(late))
+    assert NOW + 2 == market.last_event_ms["okx"]
+    assert 2_000 == market.lag_ms("okx")
+    assert ["late-0", "late-1", "late-2"] == [event.event_id for _, event in market.changes.events]
+    assert {"binance"} == {one.venue for one in market.tape.latest()}, "the tape has no room for them"
+
+
+def test_a_repeat_of_what_is_on_the_tape_is_not_news() -> None:
+    market = Market((("24h", 86_400),), {})
+    for received_ms in (NOW + 100, NOW + 9_000):
+        market.take_liquidation(record(liquidation("one", NOW, "15", received_time_ms=received_ms)))
+    assert 100 == market.lag_ms("binance")
+    assert 1 == len(market.changes.events)
+
+
+def test_what_is_far_ahead_of_its_arrival_is_not_shown_as_it_is_not_counted() -> None:
+    market = Market((("24h", 86_400),), {}, estimate=True)
+    past = Past(market)
+    for take in (market.take_liquidation, past.take):
+        take(record(liquidation("ahead", NOW + 60_001, "5000000", received_time_ms=NOW)))
+        assert [] == market.tape.latest()
+        assert {} == market.last_event_ms
+        assert not market.changes.events
+    assert 0 == past.unreadable
+    market.take_liquidation(record(liquidation("fast clock", NOW + 60_000, "5000000", received_time_ms=NOW)))
+    past.take(record(liquidation("fast clock of old", NOW + 60_000, "5000000", received_time_ms=NOW)))
+    assert {"fast clock", "fast clock of old"} == {one.event_id for one in market.tape.latest()}
+    assert window.FUTURE_MS == tapes.FUTURE_MS

@@ -44,9 +44,9 @@ def test_small_ones_push_out_small_ones_only_and_it_says_from_when_on_none_is_mi
 def test_one_that_had_to_go_does_not_come_back(small: Tape) -> None:
     for number in range(5):
         small.add(liquidation(f"e{number}", 100 + number, "50"))
-    assert small.add(liquidation("e0", 100, "50")) is None
-    assert small.add(liquidation("older", 50, "50")) is None
-    assert small.add(liquidation("e4", 104, "50")) is None
+    assert 50_000_000 == small.add(liquidation("e0", 100, "50"))
+    assert 50_000_000 == small.add(liquidation("older", 50, "50")), "too old for the tape, and still news of its venue"
+    assert small.add(liquidation("e4", 104, "50")) is None, "a repeat"
     assert ["e4", "e3", "e2"] == ids(small.latest())
 
 
@@ -57,4 +57,5 @@ def test_what_is_too_old_is_let_go() -> None:
     one.forget(105)
     assert ["e9", "e8", "e7", "e6", "e5"] == ids(one.latest())
     assert 105 == one.complete_since_ms()
-    assert one.add(liquidation("e3", 103, "50000")) is None
+    one.add(liquidation("e3", 103, "50000"))
+    assert ["e9", "e8", "e7", "e6", "e5"] == ids(one.latest())

@@ -14,7 +14,7 @@ from ..totals import STALE_AFTER_MS, Sum, TotalsBook
 from ..venues.base import Venue
 from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals, micros
 from .bars import BarBook, decode_bar
-from .tape import LEAST_READ_BACK, LIMIT, Tape
+from .tape import FUTURE_MS, LEAST_READ_BACK, LIMIT, Tape
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -113,10 +113,12 @@ class Market:
             self.changes.bars = True
 
     def take_liquidation(self, record: Record) -> None:
-        """A record of the liquidations topic."""
+        """A record of the liquidations topic. What is too far ahead of its arrival is shown nowhere."""
         if record.value is None:
             return
         event = decode_liquidation(record.value)
+        if event.event_time_ms - event.received_time_ms > FUTURE_MS:
+            return
         if self._estimator is not None:
             usd = micros(event.notional_usd)
             self._estimator.add(event.event_id, event.venue, event.symbol, event.side, event.event_time_ms, usd)

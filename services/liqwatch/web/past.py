@@ -5,7 +5,7 @@ import msgspec
 from ..eventlog import Record
 from ..wire import decode_liquidation, micros
 from .market import Market
-from .tape import LEAST_READ_BACK
+from .tape import FUTURE_MS, LEAST_READ_BACK
 
 
 class _Glance(msgspec.Struct):
@@ -14,6 +14,7 @@ class _Glance(msgspec.Struct):
     venue: str
     notional_usd: str
     event_time_ms: int
+    received_time_ms: int
 
 
 _glance = msgspec.json.Decoder(_Glance).decode
@@ -32,6 +33,8 @@ class Past:
             return
         try:
             seen = _glance(record.value)
+            if seen.event_time_ms - seen.received_time_ms > FUTURE_MS:
+                return
             self._market.heard(seen.venue, seen.event_time_ms)
             if micros(seen.notional_usd) >= LEAST_READ_BACK:
                 self._market.tape.add(decode_liquidation(record.value))

@@ -11,6 +11,9 @@ from ..wire import Liquidation, micros
 LIMIT = 500  # so many can be asked for at once
 # From so many dollars up, so many are kept: a day of records such as 2025-10-10 had a few thousand of a million.
 _SIZES = ((0, LIMIT), (10_000, 2_000), (100_000, 10_000), (1_000_000, 8_000), (10_000_000, 2_000))
+# What is further ahead of its arrival is a mistake of its venue: on top of the tape it would stay for ever. The
+# aggregator does not add it up either, by the same rule, and counts it in `liqwatch_events_future_total`.
+FUTURE_MS = 60_000
 LEAST_READ_BACK = _SIZES[1][0] * 1_000_000  # micro-dollars; of smaller ones a few seconds would fill what is kept
 _Row = tuple[int, str, int, Liquidation]  # event time, id, micro-dollars
 
@@ -34,11 +37,16 @@ class Tape:
         self._ids: set[str] = set()
 
     def add(self, event: Liquidation) -> int | None:
-        """Its worth in micro-dollars; None for one that is there, or is too old to be kept. Raises `ValueError`."""
+        """Its worth in micro-dollars; None for one that is there. Raises `ValueError`.
+
+        One that is too old for its tier is not kept, and so its repeat cannot be told either.
+        """
         worth = micros(event.notional_usd)
-        tier = self._tiers[max(0, bisect_right(self._least, worth) - 1)]
-        if event.event_id in self._ids or event.event_time_ms <= tier.floor_ms:
+        if event.event_id in self._ids:
             return None
+        tier = self._tiers[max(0, bisect_right(self._least, worth) - 1)]
+        if event.event_time_ms <= tier.floor_ms:
+            return worth
         insort(tier.rows, (event.event_time_ms, event.event_id, worth, event))
         self._ids.add(event.event_id)
         if len(tier.rows) > tier.most:
