@@ -19,6 +19,7 @@ from itertools import accumulate
 import psutil
 
 from liqwatch.aggregator.window import RollingTotals
+from liqwatch.cli import collect_rarely
 from liqwatch.topics import PARTITIONS, partition_for
 from liqwatch.wire import Liquidation, decode_liquidation, encode
 
@@ -50,6 +51,7 @@ def made(events: int, per_day: int, skewed: bool, start_ms: int = START_MS) -> I
 
 def measured(skewed: bool, inside: int, more: int) -> dict[str, float]:
     """Fills a window, then goes on for `more` events, each pushing an old one out."""
+    collect_rarely()  # as every service does
     window = RollingTotals(WINDOWS)
     batch: list[tuple[Liquidation, int, bytes]] = []
     slices: list[float] = []

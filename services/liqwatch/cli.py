@@ -40,13 +40,17 @@ def fail(*lines: str, status: int = 1) -> NoReturn:
     sys.exit(status)
 
 
-def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
-    """Runs `work` on uvloop where it is there, else on asyncio's own loop."""
-    # Full collections stop the loop for tenths of a second, and find next to nothing: what is made in numbers here
-    # (records, rows, frames) has no cycles. So they are rare, and what was imported is left out of them.
+def collect_rarely() -> None:
+    """Full collections stop the loop for tenths of a second, and find next to nothing: what is made in numbers here
+    (records, rows, frames) has no cycles. So they are rare, and what was imported is left out of them."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
+    """Runs `work` on uvloop where it is there, else on asyncio's own loop."""
+    collect_rarely()
     try:
         from uvloop import new_event_loop
     except ImportError:
