@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from liqwatch import configuration
 from liqwatch.alerter.rehearsal import rehearse
 from liqwatch.alerter.samples import example, steps
-from liqwatch.alerter.sandbox import LONGEST_TEXT, Sandbox
+from liqwatch.alerter.sandbox import LONGEST_TEMPLATE, LONGEST_TEXT, Sandbox
 from liqwatch.alerter.stories import story
 from liqwatch.alerter.templates import LONGEST_HEADLINE, Forms, Template, TemplateFailed, built_in, mistakes
 from liqwatch.alerter.text import Amount, Snapshot, Story, compose
@@ -218,9 +218,15 @@ WRONG = [
     ("{% for x in coins recursive %}{% endfor %}", "line 1: a loop cannot be recursive"),
     ("{{ '%9999999d' % 1 }}", "line 1: % is for numbers (where a rule of kind level has fired)"),
     ("", "it says nothing (where a rule of kind level has fired)"),
-    ("x" * 16_385, "it is longer than 16,384 characters"),
+    ("x" * 8_193, "it is longer than 8,192 characters"),
     ("{{ " + "(" * 3000 + ")" * 3000 + " }}", "it is nested too deeply"),
-    ("{{ now" + ".a" * 6000 + " }}", "it is nested too deeply"),
+    ("{{ now" + ".a" * 3500 + " }}", "it is nested too deeply"),
+    ("{{ now }}{{ " + "9" * 4_400 + " }}", "it has a number that is too large"),
+    ("a\n{{ 1000000000000000001 }}", "line 2: a number that is too large"),
+    ("{{ long.share | round(13) }}", "line 1: round takes 0 to 12 places (where a rule of kind level has fired)"),
+    ("{{ long.share | round(1000000, 'ceil') }}", "line 1: round takes 0 to 12 places "
+     "(where a rule of kind level has fired)"),
+    ("{{ usd.usd | round(-1) }}", "line 1: round takes 0 to 12 places (where a rule of kind level has fired)"),
 ]  # fmt: skip
 
 
@@ -253,6 +259,47 @@ def test_an_endless_or_huge_template_ends_with_an_error_or_is_cut(source: str) -
         assert str(failed).startswith("line 1: ")
     else:
         assert len(words.headline) + len(words.text) <= LONGEST_TEXT
+
+
+LIST = "{% set one = range(1000) | map(attribute='a', default=say.headline) %}"
+LABORIOUS = [
+    "{% for a in range(700) %}" + "{{ (orders + 1) and '' }}" * 300 + "{% endfor %}x",
+    "{% for a in range(1000) %}" + "{% if kind == side %}{% endif %}" * 200 + "{% endfor %}x",
+    "{% for a in range(1000) %}" + "{% set b = kind.upper %}" * 300 + "{% endfor %}x",
+    "{% for a in range(1000) %}" + "{% for b in coins %}{% endfor %}" * 200 + "{% endfor %}x",
+    "{% for a in range(1000) %}{% for b in '' %}{% else %}" + "{% if a %}{% endif %}" * 300 + "{% endfor %}" * 2 + "x",
+    "{% for a in range(1000) if " + " and ".join(["a < 5000"] * 100) + " %}{% endfor %}x",
+    "{% set b = range(1000) | sort %}{% for a in range(1000) %}{% if 'a' in b %}{% endif %}{% endfor %}x",
+    "{% set b = range(1000) | sort %}{% for a in range(1000) %}{% if 'a' is in(b) %}{% endif %}{% endfor %}x",
+    LIST + "{{ '' | join(one) }}" * 300,
+    LIST + "{% set two = range(1000) | map(attribute='a', default=one) %}{{ two == one }}",
+    "{{ range(1000) | map(attribute='" + "a." * 1000 + "', default='b') | first }}",
+]
+
+
+@pytest.mark.parametrize("source", LABORIOUS, ids=range(len(LABORIOUS)))
+def test_work_is_counted_by_what_is_done_and_not_by_the_turns_of_loops(source: str) -> None:
+    assert len(source) <= LONGEST_TEMPLATE
+    with pytest.raises(TemplateFailed, match=r"steps|longer than"):
+        made(source)
+
+
+def test_a_large_template_of_use_is_far_from_what_may_be_done() -> None:
+    source = (
+        "{{ say.headline }}\n{% for one in coverage.venues %}{{ one.name }}: {{ one.share | round(2) }} %, "
+        "{{ one.words }}{% if one.completeness != 'all' %}, withholds orders{% endif %}; {% endfor %}\n"
+        "{{ coverage.venues | map(attribute='name') | sort | join(', ') }} {{ now | at('Europe/Berlin') }}\n"
+    )
+    whole, _ = example(RULE)
+    row = whole.coverage[0]
+    many = tuple(row.model_copy(update={"venue": f"venue{number}"}) for number in range(30))
+    assert "venue29: 100.0 %, 100 %, withholds orders" in made(source * 2, replace(whole, coverage=many)).text
+
+
+def test_a_number_too_large_to_be_read_is_a_mistake_like_others_and_costs_no_words() -> None:
+    failures: list[str] = []
+    made_by = forms("{{ " + "9" * 4_400 + " }}", failures)
+    assert ({"compact"}, ["own"]) == (set(words_of(made_by, ("desk", "news"))), failures)
 
 
 def test_a_text_that_is_too_long_is_cut_and_a_headline_too() -> None:

@@ -19,16 +19,23 @@ from typing_extensions import override
 
 from ..spelling import did_you_mean
 
-LONGEST_TEMPLATE = 16_384  # characters
+LONGEST_TEMPLATE = 8_192  # characters
 LONGEST_TEXT = 4_000  # characters that come out; a chat takes about as many
-STEPS = 5_000  # turns of loops, and items that filters go through
+# Nodes of what loops repeat, operations, prints, and items and characters that filters and tests go through. So many
+# take a few hundredths of a second at the very most.
+STEPS = 10_000
+_OWN_FILTER_STEPS = 20  # of a filter that is none of Jinja2's: time zones are read from files
+_COMPARED_AT_ONCE = 2  # characters or items, by one step
 _LARGEST_NUMBER = 10**18
+_MOST_PLACES = 12
 _LONGEST_RANGE = 1_000
 _FILTERS = (
     "abs", "capitalize", "default", "first", "float", "int", "join", "last", "length", "lower", "map", "max", "min",
     "reject", "rejectattr", "replace", "round", "select", "selectattr", "sort", "sum", "title", "trim", "truncate",
     "unique", "upper",
 )  # fmt: skip
+# Filters that go through the parts of an attribute's name for each item.
+_BY_ATTRIBUTE = frozenset(("join", "map", "max", "min", "rejectattr", "selectattr", "sort", "sum", "unique"))
 _TESTS = (
     "defined", "undefined", "none", "even", "odd", "divisibleby", "eq", "equalto", "ne", "lt", "lessthan", "le", "gt",
     "greaterthan", "ge", "in", "number", "string", "true", "false",
@@ -44,7 +51,9 @@ _INSTEAD: dict[type[nodes.Node], str] = {
     nodes.Pow: "** is not for templates here",
 }
 _ROOT = "<template>"  # how Jinja2 names the template in a traceback
-_COUNTED = "counted loop"  # the name of a filter that no template can write
+_COUNTED = "counted loop"  # names of filters that no template can write
+_WEIGHED = "weighed operand"
+_TOO_LARGE = "a number that is too large"
 
 
 class Overdone(Exception):
@@ -59,15 +68,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, filters: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__(
             autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, optimized=False,
-            finalize=_printed, cache_size=0,
+            finalize=self._printed, cache_size=0,
         )  # fmt: skip
         self._left = STEPS
         self.globals = {"range": self._range}
-        self.tests = {name: TESTS[name] for name in _TESTS}
-        self.filters = {name: self._counted(FILTERS[name]) for name in _FILTERS}
-        self.filters |= {name: self._counted(one) for name, one in filters.items()}
+        self.tests = {name: self._counted_test(TESTS[name]) for name in _TESTS}
+        own = {"round": _round}
+        self.filters = {name: self._counted(own.get(name, FILTERS[name]), name in _BY_ATTRIBUTE) for name in _FILTERS}
+        self.filters |= {name: self._counted(one, steps=_OWN_FILTER_STEPS) for name, one in filters.items()}
         self.names = frozenset(self.filters)
-        self.filters[_COUNTED] = self._turns
+        self.filters |= {_COUNTED: self._turns, _WEIGHED: self._weighed}
 
     def mistakes(self, source: str, known: Iterable[str]) -> list[str]:
         """What is wrong with a template that sees the variables `known`: sentences, each beginning with its line."""
@@ -82,15 +92,21 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return [f"line {error.lineno}: {error.message}"]
         except (RecursionError, SyntaxError, MemoryError):  # of Python, which the template is translated to
             return ["it is nested too deeply"]
+        except (ValueError, OverflowError):  # Python reads 4,300 digits and no more
+            return ["it has a number that is too large"]
         return [f"line {line}: {what}" for line, what in sorted(found)]
 
     def compiled(self, source: str) -> Compiled:
-        """A template to be rendered; `mistakes` was asked before. Raises `TemplateError`."""
+        """A template to be rendered; `mistakes` was asked before. Raises what `mistakes` catches."""
+        self._left = STEPS  # compiling works out what is constant
         tree = self.parse(source)
-        for loop in tree.find_all(nodes.For):
-            counted = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
-            counted.set_environment(self)
-            loop.iter = counted
+        loops = [(loop, _repeated(loop)) for loop in tree.find_all(nodes.For)]
+        for compared in list(tree.find_all(nodes.Compare)):
+            compared.expr = self._through(_WEIGHED, compared.expr)
+            for operand in compared.ops:
+                operand.expr = self._through(_WEIGHED, operand.expr)
+        for loop, steps in loops:
+            loop.iter = self._through(_COUNTED, loop.iter, steps)
         code = self.compile(tree, filename=_ROOT)
         return Compiled.from_code(self, code, self.globals)
 
@@ -113,11 +129,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if self._left < 0:
             raise Overdone(f"it takes more than {STEPS:,} steps")
 
-    def _turns(self, items: Iterable[Any]) -> Iterator[Any]:
-        """What a loop runs over, a step for each turn."""
+    def _through(self, name: str, value: Any, *args: object) -> nodes.Filter:
+        """The value, passed through one of the filters that no template can write."""
+        consts = [nodes.Const(one, lineno=value.lineno) for one in args]
+        passed = nodes.Filter(value, name, consts, [], None, None, lineno=value.lineno)
+        passed.set_environment(self)
+        return passed
+
+    def _turns(self, items: Iterable[Any], steps: int) -> Iterator[Any]:
+        """What a loop runs over; each turn takes so many steps as it has nodes."""
+        self._use(1)
         for item in items:
-            self._use(1)
+            self._use(steps)
             yield item
+
+    def _weighed(self, value: Any) -> Any:
+        """What is compared: a step for a few characters or items of it."""
+        self._use(1 + _size(value) // _COMPARED_AT_ONCE)
+        return value
 
     def _range(self, *bounds: int) -> range:
         numbers = range(*bounds)
@@ -126,18 +155,35 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._use(1)
         return numbers
 
-    def _counted(self, filter_: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted(self, filter_: Callable[..., Any], by_attribute: bool = False, steps: int = 1) -> Callable[..., Any]:
         """A filter whose work is counted, and that gives back nothing endless and nothing huge."""
         at = 1 if hasattr(filter_, "jinja_pass_arg") else 0
 
         @wraps(filter_)
         def counted(*args: Any, **named: Any) -> Any:
-            value = args[at] if len(args) > at else None
-            self._use(1 + (len(value) if isinstance(value, str | Sequence) else 0))
+            value, *others = (*args[at:], *named.values())
+            parts = [one.count(".") + one.count(",") for one in others if by_attribute and isinstance(one, str)]
+            self._use(steps + _size(value) * (1 + max(parts, default=0)) + sum(map(_size, others)))
             answer = filter_(*args, **named)
             return _bounded(list(answer) if isinstance(answer, Iterator) else answer)
 
         return counted
+
+    def _counted_test(self, test: Any) -> Callable[..., Any]:
+        @wraps(test)
+        def counted(*args: Any) -> Any:
+            self._use(1 + sum(map(_size, args)) // _COMPARED_AT_ONCE)
+            return test(*args)
+
+        return counted
+
+    def _printed(self, value: Any) -> str:
+        """Text and numbers are printed; of anything else it is better to know than to send it."""
+        self._use(1)
+        if isinstance(value, bool) or not isinstance(value, str | int | float | Undefined):
+            kind = {"NoneType": "nothing", "bool": "yes or no", "list": "a list", "dict": "a group of values"}
+            raise Overdone(f"cannot print {kind.get(type(value).__name__, type(value).__name__)}")
+        return _bounded(str(value))  # type: ignore[no-any-return]
 
     @override
     def is_safe_callable(self, obj: Any) -> bool:
@@ -145,6 +191,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     @override
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        self._use(1)
         if operator == "+" and isinstance(left, str) and isinstance(right, str):
             return _bounded(left + right)
         for one in (left, right):
@@ -153,7 +200,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if not isinstance(one, int | float):
                 raise Overdone(f"{operator} is for numbers")
             if abs(one) > _LARGEST_NUMBER:
-                raise Overdone("a number that is too large")
+                raise Overdone(_TOO_LARGE)
         return super().call_binop(context, operator, left, right)
 
 
@@ -168,18 +215,53 @@ def where(error: Exception) -> str:
     return f"line {lines[-1]}: " if lines else ""
 
 
+def _round(value: Any, precision: Any = 0, method: Any = "common") -> Any:
+    """Jinja2's filter, which takes any precision: the number is multiplied by as great a power of ten."""
+    if not isinstance(precision, int) or not 0 <= precision <= _MOST_PLACES:
+        raise Overdone(f"round takes 0 to {_MOST_PLACES} places")
+    return FILTERS["round"](value, precision, method)
+
+
 def _bounded(value: Any) -> Any:
-    if isinstance(value, str | list | tuple) and len(value) > LONGEST_TEXT:
-        raise Overdone(f"a text or list longer than {LONGEST_TEXT:,}")
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT:
+            raise Overdone(f"a text or list longer than {LONGEST_TEXT:,}")
+    elif isinstance(value, list | tuple):
+        if len(value) > LONGEST_TEXT or _size(value) > STEPS:
+            raise Overdone(f"a text or list longer than {LONGEST_TEXT:,}")
+    elif isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+        raise Overdone(_TOO_LARGE)
     return value
 
 
-def _printed(value: Any) -> str:
-    """Text and numbers are printed; of anything else it is better to know than to send it."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Undefined):
-        kind = {"NoneType": "nothing", "bool": "yes or no", "list": "a list", "dict": "a group of values"}
-        raise Overdone(f"cannot print {kind.get(type(value).__name__, type(value).__name__)}")
-    return _bounded(str(value))  # type: ignore[no-any-return]
+def _size(value: Any) -> int:
+    """Characters and items, also of lists in a list: what anything done to the value may go through. More than `STEPS`
+    is not told apart."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, Sequence):
+        return 0
+    elif isinstance(value, range):
+        return len(value)
+    size = 0
+    for item in value:
+        size += 1 + _size(item)
+        if size > STEPS:
+            break
+    return size
+
+
+def _repeated(loop: nodes.For) -> int:
+    """How many nodes each turn of a loop has, without those that loops in it repeat."""
+    once = [*loop.body, loop.target, *([] if loop.test is None else [loop.test])]
+    return sum(map(_nodes_once, once))
+
+
+def _nodes_once(node: nodes.Node) -> int:
+    inner = [node.iter, *node.else_] if isinstance(node, nodes.For) else node.iter_child_nodes()
+    return 1 + sum(map(_nodes_once, inner))
 
 
 def _forbidden(tree: nodes.Template, filters: Iterable[str], tests: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -197,6 +279,8 @@ def _forbidden(tree: nodes.Template, filters: Iterable[str], tests: Iterable[str
             is_target = isinstance(node, nodes.Tuple) and node.ctx == "store"
             if not is_target and not all(isinstance(item, nodes.Const) for item in node.items):
                 yield node.lineno, "a list can only be one of plain words or numbers"
+        elif isinstance(node, nodes.Const) and isinstance(node.value, int) and node.value > _LARGEST_NUMBER:
+            yield node.lineno, _TOO_LARGE
         elif not isinstance(node, _NODES):
             name = type(node).__name__.lower()
             yield node.lineno, _INSTEAD.get(type(node), f"{name!r} is not for templates here")

@@ -86,7 +86,7 @@ class Forms:
             try:
                 if source is not None:
                     self._templates[form] = Template(source, sandbox)
-            except (TemplateError, RecursionError, SyntaxError) as error:
+            except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError, OverflowError) as error:
                 self._tell(form, _reason(error))
 
     def words(
