@@ -200,6 +200,11 @@ class Attempt(BaseModel):
     about: str | None = Field(
         default=None, description="Another target, which refused the step: this attempt reports that, and the step."
     )
+    place: str | None = Field(
+        default=None,
+        description="The chat that it was sent to: the kind, and a short hash of what else leads there. The id of a "
+        "message says nothing in another chat. Absent from older records.",
+    )
 
 
 class Words(BaseModel):

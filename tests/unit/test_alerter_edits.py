@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS
+from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS, first_message, first_told
 from liqwatch.alerter.notifiers.base import Accepted, Refused, Response
 from liqwatch.alerter.notifiers.slack import SlackBot
 from liqwatch.alerter.notifiers.telegram import TelegramNotifier
-from liqwatch.events import Summary
+from liqwatch.events import Attempt, Incident, Step, Summary
 from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
 
@@ -319,3 +319,83 @@ async def test_edits_leave_half_of_the_rate_to_messages() -> None:
         await until(lambda: len(chat.edits) == 2)
         first, second = chat.edit_tries
         assert second - first >= 1.9  # one a second is what the chat takes
+
+
+@pytest.mark.parametrize("kind", ANSWERING)
+async def test_a_message_of_another_chat_is_neither_answered_nor_edited(kind: str) -> None:
+    async with ChatServer() as chat, stage(chat, kind) as on:
+        one = await on.start()
+        await fire(on, chat)
+        await one.end()
+        on.targets = {"desk": chat.target(kind, timeout="10s", channel="-99")}
+        await on.start()
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        assert answered(chat.accepted[1].body) is None
+        await on.total(0)
+        await chat.wait_for(3)
+        second = on.incidents()[0].steps[1].attempts[0].message_id
+        assert second == answered(chat.accepted[2].body)  # the first that this chat was told
+        await until(lambda: len(summaries(on)) == 1)
+        assert {second} == {str(edit.get("message_id") or target_of(edit)) for edit in chat.edits}
+
+
+def told(place: str | None) -> Incident:
+    """An incident with one message, at that place."""
+    attempt = Attempt(target="desk", number=1, generation=1, at_ms=1, outcome="accepted", message_id="7", place=place)
+    step = Step(kind="fired", at_ms=1, usd="1", threshold="1", headline="H", text="T", targets=("desk",),
+                attempts=(attempt,))  # fmt: skip
+    return Incident.model_construct(incident_id="a", steps=(step,), closed_ms=None, summaries=())
+
+
+def test_a_record_that_names_no_place_is_of_this_one() -> None:
+    firsts = [first_message(told(place), "desk", "here") for place in (None, "here", "there")]
+    assert [(1, "7"), (1, "7"), None] == firsts
+    assert [{1}] * 3 == [first_told(told(place).steps) for place in (None, "here", "there")]
+
+
+async def test_an_alerter_that_froze_behind_its_record_edits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        loop, journal = asyncio.get_running_loop(), one.service._journal
+        clock, confirm, frozen = loop.time, journal.confirm, [0.0]
+
+        async def confirm_and_freeze(incident: Incident) -> None:
+            await confirm(incident)
+            frozen[0] = 6.0
+
+        monkeypatch.setattr(loop, "time", lambda: clock() + frozen[0])
+        monkeypatch.setattr(journal, "confirm", confirm_and_freeze)
+        await climb(on, one, 1_450_000_000)
+        labels = {"destination": "desk", "outcome": "not_sent"}
+        await until(lambda: bool(chat.edit_tries) or one.metric("liqwatch_message_edits_total", **labels) == 1, 30)
+        assert [] == chat.edit_tries
+        await until(lambda: len(chat.edits) == 1, 30)  # it is still its turn after all
+
+
+async def test_the_words_of_an_older_step_do_not_replace_newer_ones() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        chat.fail([Fault("slow", seconds=1.0)])
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        await climb(on, one, 1_900_000_000)
+        await until(lambda: bool(chat.edits) and "1.90B" in plain(chat.edits[-1]))
+
+
+async def test_a_newer_total_outlives_the_telling_of_an_older_step() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        editing = one.service._outbox._posts["desk"].courier._editing
+        assert editing is not None
+        incident = on.incidents()[0]
+        newer, older = (incident.steps[0].model_copy(update={"at_ms": incident.opened_ms + ms}) for ms in (20, 10))
+        editing.offer(incident, newer)
+        editing.drop(incident.incident_id, older.at_ms)
+        editing.offer(incident, older)
+        assert [newer.at_ms] == [text.at_ms for text, _ in editing._texts.values()]
+        editing.drop(incident.incident_id, newer.at_ms + 1)
+        assert {} == editing._texts

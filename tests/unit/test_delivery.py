@@ -4,6 +4,7 @@ import socket
 from typing import Any
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from liqwatch.settings import TargetSettings
@@ -232,3 +233,87 @@ async def test_a_step_told_during_a_slow_search_is_not_undone_by_its_answer() ->
                 ("fired", "unknown"), ("fired", "accepted"), ("stepped_up", "accepted"),
             ])  # fmt: skip
             assert (["fired", "stepped_up"], 1) == (on.kinds(), chat.searches)
+
+
+class NoLook(ChatServer):
+    """Slack that does not show what stands in a thread, or nothing at all."""
+
+    error = "thread_not_found"
+
+    async def _history(self, request: web.Request) -> web.Response:
+        if self.error == "thread_not_found" and "ts" not in await request.post():
+            return await super()._history(request)
+        self.searches += 1
+        return web.json_response({"ok": False, "error": self.error})
+
+
+async def test_a_message_that_was_sent_alone_is_found_though_it_would_be_an_answer_now() -> None:
+    async with (
+        ChatServer(lonely=True) as chat,
+        Stage([longs()], {"desk": chat.target("slack-bot", timeout="9s")}) as on,
+    ):
+        one = await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        # The answer is not taken, whatever the first fault; alone it arrives, and the alerter dies before it hears so.
+        chat.fail([Fault("reset"), Fault("silent")])
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        await one.kill()
+        await on.start()
+        await until(lambda: on.outcomes("desk")[-1] == ("stepped_up", "accepted", False))
+        assert (2, 2) == (len(chat.accepted), chat.searches)
+
+
+async def test_a_thread_that_is_gone_does_not_silence_a_target_that_holds() -> None:
+    async with NoLook() as chat:
+        targets = {"desk": chat.target("slack-bot", on_unknown="hold", timeout="9s")}
+        async with Stage([longs()], targets) as on:
+            await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+            chat.fail([Fault("reset")])
+            await on.total(1_800_000_000)
+            await until(lambda: on.outcomes("desk")[-1] == ("stepped_up", "accepted", False))
+            assert (2, 2) == (len(chat.accepted), chat.searches)
+
+
+async def test_what_can_never_be_looked_up_is_held_and_the_next_is_told() -> None:
+    async with NoLook([Fault("reset")]) as chat:
+        chat.error = "missing_scope"
+        targets = {"desk": chat.target("slack-bot", on_unknown="hold", timeout="9s")}
+        async with Stage([longs()], targets) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: on.outcomes("desk") == [("fired", "unknown", False)])
+            await on.total(1_800_000_000)
+            await until(lambda: on.outcomes("desk")[1:] == [("stepped_up", "accepted", False)])
+            assert [("fired", "unknown", False)] == on.outcomes("desk")[:1]
+            assert (2, 3) == (chat.requests, chat.searches)
+            assert 1 == one.metric("liqwatch_notifications_total", destination="desk", outcome="held")
+            await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 0)
+
+
+async def test_a_repeat_that_was_not_taken_is_still_a_repeat() -> None:
+    async with ChatServer([Fault("reset"), LIMITED]) as chat:
+        async with Stage([longs()], {"desk": chat.target("telegram", timeout="9s")}) as on:
+            await on.start()
+            await on.total(1_200_000_000)
+            await chat.wait_for(2)
+            assert [False, True] == is_marked(chat.texts())
+
+
+@pytest.mark.parametrize("kind", ["slack-bot", "telegram", "discord-bot"])
+async def test_an_answer_that_is_refused_is_tried_once_alone(kind: str) -> None:
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target(kind, timeout="9s")}) as on:
+        await on.start()
+        await on.total(1_200_000_000)
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        chat.fail([Fault("status", code=400)])
+        await on.total(1_800_000_000)
+        await until(lambda: on.outcomes("desk")[-1] == ("stepped_up", "accepted", False))
+        assert not chat.accepted[1].body.keys() & {"thread_ts", "reply_parameters", "message_reference"}
+        chat.fail([Fault("status", code=400)] * 2)
+        await on.total(0)
+        await until(lambda: on.outcomes("desk")[-1] == ("cleared", "refused", False))
+        assert 5 == chat.requests

@@ -194,17 +194,17 @@ def test_a_reminder_that_was_the_first_message_stays_in_the_record() -> None:
         incident = told(incident, "reminded", 1000, 1100, 5000 + hour * 3_600_000)
         incident = accepted(accepted(incident, "desk", f"d{hour}"), "news", f"n{hour}")
     assert (FirstMessage(5000, "m0"), FirstMessage(5000 + 3_600_000, "n1")) == (
-        first_message(incident, "desk"),
-        first_message(incident, "news"),
+        first_message(incident, "desk", "here"),
+        first_message(incident, "news", "here"),
     )
     for cut in shrunk(incident):
-        assert first_message(incident, "news") == first_message(cut, "news")
+        assert first_message(incident, "news", "here") == first_message(cut, "news", "here")
 
 
 def test_the_end_is_no_first_message_to_be_made_a_summary() -> None:
     over = told(accepted(fired(), "desk", "m0"), "cleared", 1000, 10, 9000)
     over = accepted(accepted(over, "desk", "m1"), "news", "n1")
-    assert [True, False, False] == [owes_summary(over, target) for target in ("desk", "news", "nobody")]
+    assert [True, False, False] == [owes_summary(over, target, "here") for target in ("desk", "news", "nobody")]
     done = with_summary(over, Summary(target="desk", at_ms=9500, outcome="refused"))
-    assert not owes_summary(done, "desk")
+    assert not owes_summary(done, "desk", "here")
     assert not owes_summary(accepted(fired(), "desk", "m0"), "desk")

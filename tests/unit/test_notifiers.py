@@ -27,6 +27,7 @@ from liqwatch.alerter.notifiers.base import (
     Response,
     TakesPictures,
     Unknown,
+    place,
 )
 from liqwatch.alerter.notifiers.slack import SlackBot
 from liqwatch.settings import TargetSettings
@@ -208,8 +209,12 @@ OTHER = {"ts": "5.0", "text": "hello"}
     [
         (history(OTHER, MINE), ["accepted", "5.1"]),
         (history(OTHER), ["not_sent", None]),
-        (history(OTHER, has_more=True), ["unknown", "more messages than could be looked through"]),
-        (Response(200, {}, b'{"ok":false,"error":"missing_scope"}'), ["unknown", "missing_scope"]),
+        (history(OTHER, has_more=True), ["refused", "more messages than could be looked through"]),
+        (Response(200, {}, b'{"ok":false,"error":"missing_scope"}'), ["refused", "missing_scope"]),
+        (Response(200, {}, b'{"ok":false,"error":"thread_not_found"}'), ["refused", "thread_not_found"]),
+        (Response(200, {}, b'{"ok":false,"error":"ratelimited"}'), ["unknown", "ratelimited"]),
+        (Response(200, {}, b'{"ok":false,"error":"internal_error"}'), ["unknown", "internal_error"]),
+        (Response(200, {}, b"<html>gateway</html>"), ["unknown", "status 200"]),
         (Response(429, {"retry-after": "3"}, b""), ["unknown", "status 429"]),
     ],
 )
@@ -226,6 +231,35 @@ def test_a_slack_bot_looks_for_an_answer_in_its_thread() -> None:
     request = bot.search(notice(reply_to="5.0"))
     assert "https://slack.com/api/conversations.replies" == request.url.get_secret_value()
     assert b"&ts=5.0" in request.body
+
+
+def test_nothing_stands_in_a_thread_that_is_gone() -> None:
+    bot = built("slack-bot")
+    assert isinstance(bot, SlackBot)
+    gone = Response(200, {}, b'{"ok":false,"error":"thread_not_found"}')
+    assert ["not_sent", None] == shown(bot.found(notice(reply_to="5.0"), gone))
+
+
+BOT = {"kind": "telegram", "token": "1:hush", "channel": "42"}
+HOOK = {"kind": "discord", "url": "https://desk.example/hush"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (BOT, BOT | {"token": "1:other", "timeout": "3s"}, True),
+        (BOT, BOT | {"token": "2:hush"}, False),  # a private chat with another bot has the same id
+        (BOT, BOT | {"channel": "43"}, False),
+        (BOT, BOT | {"kind": "slack"}, False),
+        (BOT, BOT | {"api_origin": "https://proxy.example"}, False),
+        (BOT | {"kind": "slack"}, BOT | {"kind": "slack", "token": "2:hush"}, True),
+        (HOOK, HOOK | {"url": "https://desk.example/hush2"}, False),
+    ],
+)
+def test_a_place_is_the_chat_and_no_secret(one: dict[str, Any], other: dict[str, Any], is_same: bool) -> None:
+    places = [place(TargetSettings.model_validate(fields)) for fields in (one, other)]
+    assert is_same is (places[0] == places[1])
+    assert not any(word in made for made in places for word in ("hush", "desk", "proxy"))
 
 
 PICTURE = Picture(b"png", "T", "2", "1")

@@ -11,6 +11,7 @@ the incident went. A picture may follow what fired or stepped up (`illustrating.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,7 @@ from .notifiers.base import (
     Searches,
     TakesPictures,
     Unknown,
+    place,
     word,
 )
 from .pace import Bucket
@@ -82,6 +84,8 @@ class Courier:
         self._on_done = on_done
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_SIZE)
         self._taken: set[Delivery] = set()  # queued or in hand
+        self._place = place(settings)
+        self._left: set[tuple[int, int, int, str | None]] = set()  # attempts that cannot be looked up: `_sign`
         self._bucket = Bucket(notifier.rate)
         self._stopping = asyncio.Event()
         self._editing: Editing | None = None
@@ -98,7 +102,7 @@ class Courier:
 
     def owes_summary(self, incident: Incident) -> bool:
         """The incident is over, and its first message, which can be edited, does not say so yet."""
-        return self._editing is not None and owes_summary(incident, self.name)
+        return self._editing is not None and owes_summary(incident, self.name, self._place)
 
     def offer_summary(self, incident: Incident) -> None:
         """The first message has to say how the incident went."""
@@ -107,8 +111,14 @@ class Courier:
 
     def held(self, tried: Sequence[Attempt]) -> bool:
         """True where `on_unknown` forbids to send again, and nothing else can settle an unknown outcome."""
-        hold = self.settings.on_unknown == "hold"
-        return hold and not self._can_search and not self._key_holds(tried)
+        if not self._holds or self._key_holds(tried):
+            return False
+        unclear = _unclear(tried)
+        return not self._can_search or (unclear is not None and _sign(unclear) in self._left)
+
+    @property
+    def _holds(self) -> bool:
+        return self.settings.on_unknown == "hold"
 
     @property
     def _can_search(self) -> bool:
@@ -146,7 +156,7 @@ class Courier:
             if delivery is None:
                 return
             if self._editing is not None:
-                self._editing.drop(delivery.incident_id)
+                self._editing.drop(delivery.incident_id, delivery.step_ms)
             try:
                 await self._deliver(delivery)
             except Fenced:
@@ -180,8 +190,7 @@ class Courier:
 
     async def _deliver(self, delivery: Delivery) -> None:
         backoff = Backoff(first=0.25, cap=60.0)
-        searches = 0
-        absent: int | None = None  # number of the attempt that surely did not arrive: looked up, not there
+        looked = _Looked()
         as_reply = True
         while True:
             await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
@@ -194,23 +203,17 @@ class Courier:
             if last is not None and last.outcome in ("accepted", "refused"):
                 return
             repeat_of: Attempt | None = None
-            if last is not None and last.outcome == "unknown":
+            unclear = _unclear(tried)
+            if unclear is not None and unclear.number != looked.absent:
                 if self.held(tried):
                     return
-                if last.number == absent:
-                    pass
-                elif self._can_search and (searches < _SEARCHES or self.settings.on_unknown == "hold"):
-                    searches += 1
-                    found = await self._search(incident, step, delivery, last, as_reply)
-                    if isinstance(found, Unknown):
-                        await self._pause(backoff.next(_seconds(found.after)))
-                        continue
-                    if isinstance(found, Accepted):
-                        self._record(delivery, step, last, found)
+                if self._can_search and (looked.times < _SEARCHES or self._holds):
+                    # The incident may move on during the search: it is read again.
+                    if await self._look_up(incident, step, delivery, tried, looked):
                         return
-                    absent = last.number
-                    continue  # the incident may have moved on during the search: read it again
-                elif not self._key_holds(tried):
+                    await self._pause(backoff.next(_seconds(looked.after)) if looked.absent is None else 0.0)
+                    continue
+                if not self._key_holds(tried):
                     repeat_of = next(one for one in tried if one.outcome == "unknown")
             outcome = await self._try(incident, step, delivery, last, repeat_of, as_reply)
             if isinstance(outcome, Accepted | Refused):
@@ -237,6 +240,7 @@ class Courier:
             at_ms=now_ms,
             repeat=repeat_of is not None,
             about=delivery.about,
+            place=self._place,
         )
         now = asyncio.get_running_loop().time()
         self._bucket.use(now)
@@ -245,6 +249,8 @@ class Courier:
         outcome = await send(self._notifier, made, self.settings, self._sender, now + _BEGUN_WITHIN)
         if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
             outcome = Refused(outcome.reason)
+        elif isinstance(outcome, Refused) and made.reply_to is not None:
+            outcome = NotSent(outcome.reason, as_reply=False)  # it may be the message to answer that is wrong
         if repeat_of is not None and not isinstance(outcome, NotSent):
             self._metrics.repeats.labels(self.name).inc()
         self._record(delivery, step, attempt, outcome)
@@ -260,17 +266,51 @@ class Courier:
         as_reply: bool,
     ) -> Notice:
         """What is told: an answer to the first message about the incident, where this one is not the first."""
-        first = first_message(incident, self.name) if as_reply and delivery.about is None else None
+        first = first_message(incident, self.name, self._place) if as_reply and delivery.about is None else None
         reply_to = first.message_id if first is not None and first.step_ms < step.at_ms else None
         told = in_form(step, self.settings.form)
         return notice(incident, told, delivery.about, at_ms, repeat_of_ms, reply_to)
 
-    async def _search(
-        self, incident: Incident, step: Step, delivery: Delivery, last: Attempt, as_reply: bool
-    ) -> Outcome:
+    async def _look_up(
+        self, incident: Incident, step: Step, delivery: Delivery, tried: Sequence[Attempt], looked: "_Looked"
+    ) -> bool:
+        """True where nothing is left to do: it has arrived, or it can never be known and is held."""
+        unclear = _unclear(tried)
+        assert unclear is not None  # noqa: S101 - asked before
+        found = await self._search(incident, step, delivery, unclear)
+        looked.times += 1
+        looked.absent, looked.after = None, getattr(found, "after", None)
+        match found:
+            case Accepted():
+                self._record(delivery, step, tried[-1], found)
+                return True
+            case NotSent():
+                looked.absent = unclear.number
+            case Refused(reason):
+                looked.denied += 1
+                if self._holds and looked.denied >= _SEARCHES:
+                    self._leave(delivery, unclear, reason)
+                    return True
+            case Unknown():
+                pass
+        return False
+
+    async def _search(self, incident: Incident, step: Step, delivery: Delivery, last: Attempt) -> Outcome:
+        """Among the answers to the first message, and in the chat itself: it may have been sent to either.
+
+        A thread may have taken no answer then, and the version before this one may have known no threads. It is
+        absent only where it is in neither.
+        """
+        made = self._notice(incident, step, delivery, last.at_ms, None, True)
+        outcome = await self._look(made)
+        if made.reply_to is None or isinstance(outcome, Accepted):
+            return outcome
+        alone = await self._look(replace(made, reply_to=None))
+        return alone if isinstance(alone, Accepted) or isinstance(outcome, NotSent) else outcome
+
+    async def _look(self, made: Notice) -> Outcome:
         searches = self._notifier
         assert isinstance(searches, Searches)  # noqa: S101 - asked before
-        made = self._notice(incident, step, delivery, last.at_ms, None, as_reply)
         answer = await self._sender.send(
             searches.search(made),
             timeout=self.settings.timeout.total_seconds(),
@@ -278,11 +318,16 @@ class Courier:
             max_answer=MAX_HISTORY,
         )
         outcome = searches.found(made, answer) if isinstance(answer, Response) else answer
-        if isinstance(outcome, Accepted | Unknown):
-            return outcome
-        if isinstance(outcome, NotSent) and isinstance(answer, Response):
-            return outcome
-        return Unknown(outcome.reason, getattr(outcome, "after", None))
+        if isinstance(outcome, NotSent) and not isinstance(answer, Response):
+            return Unknown(outcome.reason, outcome.after)  # the question did not arrive, which says nothing else
+        return outcome
+
+    def _leave(self, delivery: Delivery, last: Attempt, reason: str) -> None:
+        """It cannot be looked up, and may not be sent again: it stays unknown, and the next ones go on."""
+        self._left.add(_sign(last))
+        self._metrics.notifications.labels(self.name, "held").inc()
+        where = {"target": self.name, "incident": delivery.incident_id, "attempt": last.number}
+        log_.error("a message of unknown fate is held: it cannot be looked up", **where, reason=reason)
 
     def _key_holds(self, tried: Sequence[Attempt]) -> bool:
         """True while the chat itself still drops a second copy of what may have arrived."""
@@ -301,6 +346,7 @@ class Courier:
                 "outcome": word(outcome),
                 "detail": getattr(outcome, "reason", None),
                 "message_id": outcome.message_id if isinstance(outcome, Accepted) else None,
+                "place": self._place if isinstance(outcome, Accepted) else attempt.place,
             }
         )
         self._metrics.notifications.labels(self.name, word(outcome)).inc()
@@ -325,7 +371,7 @@ class Courier:
         """The step was told: the first message may say so too, and a picture may follow."""
         if done.message_id is None or (self._editing is None and self._illustrating is None):
             return
-        step, first = step_at(incident, step_ms), first_message(incident, self.name)
+        step, first = step_at(incident, step_ms), first_message(incident, self.name, self._place)
         if step is None or first is None:
             return
         if incident.closed_ms is None and self._editing is not None:
@@ -377,6 +423,26 @@ async def notify_test(
             return False, f"{name}: refused: {reason}"
         case Unknown(reason):
             return False, f"{name}: unknown whether it arrived: {reason}"
+
+
+@dataclass(slots=True)
+class _Looked:
+    """How the look-ups of one delivery went."""
+
+    times: int = 0
+    denied: int = 0  # times that the chat said no, and would again
+    absent: int | None = None  # number of the attempt that surely did not arrive: looked up, not there
+    after: timedelta | None = None  # that the chat asked us to wait
+
+
+def _unclear(tried: Sequence[Attempt]) -> Attempt | None:
+    """The newest attempt that may have arrived: a repeat that surely did not makes nothing clearer."""
+    return next((one for one in reversed(tried) if one.outcome == "unknown"), None)
+
+
+def _sign(attempt: Attempt) -> tuple[int, int, int, str | None]:
+    """What tells one attempt of a target from its others."""
+    return attempt.generation, attempt.number, attempt.at_ms, attempt.about
 
 
 def _seconds(after: timedelta | None) -> float:

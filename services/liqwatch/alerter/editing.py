@@ -19,7 +19,7 @@ from ..supervise import Backoff
 from .firstmessage import SUMMARY_WITHIN_MS, first_message, owes_summary, with_summary
 from .journal import Fenced, Journal, Unwritable
 from .notices import in_form, summary, written_anew
-from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, word
+from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, place, word
 from .pace import Bucket
 from .sending import Sender
 
@@ -52,6 +52,7 @@ class Editing:
         self._clock = clock
         self._metrics = metrics
         self._bucket = bucket
+        self._place = place(settings)
         self._texts: dict[str, tuple[Notice, str]] = {}  # incident -> its newest text, and the message that has it
         self._summaries: dict[str, None] = {}  # incidents that are over, the longest waiting first
         self._is_text_next = False  # a summary has just failed
@@ -60,13 +61,12 @@ class Editing:
         self._wanted = asyncio.Event()
 
     def offer(self, incident: Incident, step: Step) -> None:
-        """The first message may say `step` instead of what it says. Nothing depends on it."""
-        first = first_message(incident, self._target)
+        """The first message may say `step` instead of what it says, or is to say. Nothing depends on it."""
+        first = first_message(incident, self._target, self._place)
         if first is not None and first.step_ms != step.at_ms:
-            self._texts[incident.incident_id] = (
-                written_anew(incident, in_form(step, self._settings.form), first, self._clock.now_ms()),
-                first.message_id,
-            )
+            told = in_form(step, self._settings.form)
+            text = written_anew(incident, told, first, self._clock.now_ms())
+            self._keep_newer(incident.incident_id, text, first.message_id)
             self._wanted.set()
 
     def offer_summary(self, incident: Incident) -> None:
@@ -76,9 +76,16 @@ class Editing:
             self._summaries[incident.incident_id] = None
             self._wanted.set()
 
-    def drop(self, incident_id: str) -> None:
-        """A text was made of what was known before a step."""
-        self._texts.pop(incident_id, None)
+    def drop(self, incident_id: str, step_ms: int) -> None:
+        """A text made of what was known before a step."""
+        if incident_id in self._texts and self._texts[incident_id][0].at_ms < step_ms:
+            del self._texts[incident_id]
+
+    def _keep_newer(self, incident_id: str, text: Notice, message_id: str) -> None:
+        """A step may be told long after it was decided, and a newer total have its words here by then."""
+        waiting = self._texts.get(incident_id)
+        if waiting is None or waiting[0].at_ms <= text.at_ms:
+            self._texts[incident_id] = (text, message_id)
 
     async def run(self) -> None:
         """Edits until cancelled, which may be at any moment."""
@@ -110,18 +117,20 @@ class Editing:
         if incident is None or self._is_over(incident_id):
             return
         try:
-            # An alerter that was frozen may have a successor, which has written the summary meanwhile.
+            # An alerter that was frozen may have a successor, which has written the summary meanwhile; one that is
+            # frozen once the record is in the log, too: what was read back is as old as its writing.
+            begun = asyncio.get_running_loop().time()
             await self._journal.confirm(incident)
             if self._is_over(incident_id):
                 return
-            outcome = await self._edit(made, message_id)
+            outcome = await self._edit(made, message_id, begun)
         except (Fenced, Unwritable):
             return
         except asyncio.CancelledError:  # by a message
-            self._texts.setdefault(incident_id, (made, message_id))
+            self._keep_newer(incident_id, made, message_id)
             raise
         if isinstance(outcome, NotSent):
-            self._texts.setdefault(incident_id, (made, message_id))
+            self._keep_newer(incident_id, made, message_id)
         self._metrics.edits.labels(self._target, word(outcome)).inc()
 
     def _is_over(self, incident_id: str) -> bool:
@@ -131,8 +140,8 @@ class Editing:
 
     async def _sum_up(self, incident_id: str) -> None:
         incident = self._journal.incidents.get(incident_id)
-        first = first_message(incident, self._target) if incident is not None else None
-        if incident is None or first is None or not owes_summary(incident, self._target):
+        first = first_message(incident, self._target, self._place) if incident is not None else None
+        if incident is None or first is None or not owes_summary(incident, self._target, self._place):
             self._summaries.pop(incident_id)
             return
         now_ms = self._clock.now_ms()
@@ -141,7 +150,8 @@ class Editing:
             self._metrics.summaries.labels(self._target, "given_up").inc()
             self._settle(incident_id, Summary(target=self._target, at_ms=now_ms, outcome="given_up"))
             return
-        outcome = await self._edit(summary(incident, first, now_ms, self._settings.form), first.message_id)
+        made = summary(incident, first, now_ms, self._settings.form)
+        outcome = await self._edit(made, first.message_id, asyncio.get_running_loop().time())
         self._metrics.summaries.labels(self._target, word(outcome)).inc()
         now_ms = self._clock.now_ms()
         if isinstance(outcome, Accepted):
@@ -167,14 +177,14 @@ class Editing:
             where = {"target": self._target, "incident": incident_id}
             log_.warning("a message could not be made a summary", **where, outcome=done.outcome, reason=done.detail)
 
-    async def _edit(self, made: Notice, message_id: str) -> Outcome:
-        now = asyncio.get_running_loop().time()
-        self._bucket.use(now)
+    async def _edit(self, made: Notice, message_id: str, begun: float) -> Outcome:
+        """`begun`: when it was last known to be ours to tell, by the loop's clock."""
+        self._bucket.use(asyncio.get_running_loop().time())
         answer = await self._sender.send(
             self._notifier.edit(made, message_id),
             timeout=self._settings.timeout.total_seconds(),
             allow_private=self._settings.allow_private,
-            not_after=now + _BEGUN_WITHIN,
+            not_after=begun + _BEGUN_WITHIN,
         )
         outcome = self._notifier.edited(answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, Accepted | Refused):

@@ -6,7 +6,7 @@ Pure. A target without message ids has none.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..events import Incident, Step, Summary
+from ..events import Attempt, Incident, Step, Summary
 
 SUMMARY_WITHIN_MS = 6 * 3_600_000  # after the end; a message that cannot be edited for so long stays as it is
 
@@ -18,33 +18,40 @@ class FirstMessage(NamedTuple):
     message_id: str
 
 
-def first_message(incident: Incident, target: str) -> FirstMessage | None:
-    """The oldest message about the incident that the target has accepted and given an id."""
-    return _first(incident.steps, target)
+def first_message(incident: Incident, target: str, place: str) -> FirstMessage | None:
+    """The oldest message about the incident that the target has accepted and given an id.
 
-
-def first_told(steps: Sequence[Step]) -> set[int]:
-    """Times of the steps that were the first message to some target: they have its id, and stay in the record."""
-    targets = {target for step in steps for target in step.targets}
-    found = (_first(steps, target) for target in targets)
-    return {first.step_ms for first in found if first is not None}
-
-
-def _first(steps: Sequence[Step], target: str) -> FirstMessage | None:
-    for step in steps:
+    `place`: the chat that the target leads to now. An id of the chat that it led to before is none here; a record
+    that does not name its place is taken to be of this one.
+    """
+    for step in incident.steps:
         for attempt in reversed(step.attempts):
-            if attempt.target == target and attempt.about is None and attempt.outcome == "accepted":
+            if _is_told(attempt) and attempt.target == target and attempt.place in (None, place):
                 if attempt.message_id:
                     return FirstMessage(step.at_ms, attempt.message_id)
                 break
     return None
 
 
-def owes_summary(incident: Incident, target: str) -> bool:
+def first_told(steps: Sequence[Step]) -> set[int]:
+    """Times of the steps that were the first message at some place: they have its id, and stay in the record."""
+    found: dict[tuple[str, str | None], int] = {}
+    for step in steps:
+        for attempt in step.attempts:
+            if _is_told(attempt) and attempt.message_id:
+                found.setdefault((attempt.target, attempt.place), step.at_ms)
+    return set(found.values())
+
+
+def _is_told(attempt: Attempt) -> bool:
+    return attempt.about is None and attempt.outcome == "accepted"
+
+
+def owes_summary(incident: Incident, target: str, place: str) -> bool:
     """The incident is over, and its first message at the target does not say so yet."""
     if incident.closed_ms is None or any(done.target == target for done in incident.summaries):
         return False
-    first = first_message(incident, target)
+    first = first_message(incident, target, place)
     return first is not None and first.step_ms != incident.closed_ms  # else it says so itself
 
 

@@ -265,11 +265,9 @@ def _with_step(incident: Incident, step_ms: int, change: Callable[[Step], Step])
 
 
 def _is_open(target: str, tried: Sequence[Attempt], held: Callable[[str, Sequence[Attempt]], bool]) -> bool:
-    if not tried:
-        return True
-    if tried[-1].outcome == "unknown":
-        return not held(target, tried)
-    return tried[-1].outcome not in ("accepted", "refused")
+    if tried and tried[-1].outcome in ("accepted", "refused"):
+        return False
+    return not (any(one.outcome == "unknown" for one in tried) and held(target, tried))
 
 
 def _step(

@@ -146,10 +146,12 @@ class Notifier(Protocol):
 class Searches(Protocol):
     """A notifier that can look whether a message of unknown fate has arrived."""
 
-    def search(self, notice: Notice) -> HttpRequest: ...
+    def search(self, notice: Notice) -> HttpRequest:
+        """Looks where `notice` would be sent: among the answers to its `reply_to`, or in the chat itself."""
+        ...
 
     def found(self, notice: Notice, response: Response) -> Outcome:
-        """Accepted: it is there; NotSent: it is not; Unknown: the answer does not tell."""
+        """Accepted: it is there; NotSent: it is not; Unknown: the answer does not tell; Refused: nor will the next."""
         ...
 
 
@@ -193,6 +195,24 @@ class NotifierKind:
     name: str
     docs: str
     build: Callable[[TargetSettings], Notifier]
+
+
+def place(settings: TargetSettings) -> str:
+    """The chat that a target leads to, for the record: its kind and a short hash, which no address can be read from.
+
+    A new token leads to the same chat; a new address of a webhook may not. A private chat of Telegram has the id of
+    the user, whichever bot it is with: the bot's own id stands before the colon of its token, and is no secret.
+    """
+    token = settings.token.get_secret_value() if settings.token is not None and settings.kind == "telegram" else ""
+    url = settings.url.get_secret_value() if settings.url is not None else ""
+    parts = (
+        settings.kind,
+        (settings.api_origin or "").rstrip("/"),
+        settings.channel or "",
+        url,
+        token.partition(":")[0],
+    )
+    return f"{settings.kind}:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
 def seconds(value: object) -> timedelta | None:

@@ -46,13 +46,14 @@ _LIMITED = ("ratelimited", "rate_limited")
 # "may have partly succeeded before the error": https://docs.slack.dev/reference/methods/chat.postMessage
 _UNCLEAR = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 # The thread is gone, locked or not allowed there: the message may go into the channel alone.
+_THREAD_GONE = "thread_not_found"
 _NO_THREAD = (
     "cannot_reply_to_message",
     "invalid_thread_ts",
     "message_not_found",
     "restricted_action_non_threadable_channel",
     "restricted_action_thread_locked",
-    "thread_not_found",
+    _THREAD_GONE,
 )
 
 
@@ -185,16 +186,16 @@ class SlackBot(Notifier):
         return self._form("conversations.replies", query | {"ts": notice.reply_to})
 
     def found(self, notice: Notice, response: Response) -> Outcome:
-        """NotSent only where the whole stretch of the channel was seen without it."""
+        """NotSent only where the whole stretch of the channel, or of the thread, was seen without it."""
         answer = read_json(response)
         if response.status != 200 or answer.get("ok") is not True:
-            return Unknown(one_line(answer.get("error", f"status {response.status}")), retry_after(response))
+            return _not_looked(notice, answer.get("error"), response)
         for row in answer.get("messages", ()):
             payload = (row.get("metadata") or {}).get("event_payload") or {}
             if payload.get("notice_id") == notice.notice_id:
                 return Accepted(row.get("ts"))
         if answer.get("has_more"):
-            return Unknown("more messages than could be looked through")
+            return Refused("more messages than could be looked through")
         return NotSent("not found in the channel")
 
     def _call(self, method: str, body: dict[str, Any]) -> HttpRequest:
@@ -206,6 +207,15 @@ class SlackBot(Notifier):
     def _request(self, method: str, body: bytes, content: str) -> HttpRequest:
         headers = {"Content-Type": content, "Authorization": f"Bearer {self.token.get_secret_value()}"}
         return HttpRequest(SecretStr(f"{self.origin}/api/{method}"), body, headers)
+
+
+def _not_looked(notice: Notice, error: object, response: Response) -> Outcome:
+    """Why a look at the messages showed none."""
+    if not isinstance(error, str) or response.status != 200 or error in (*_LIMITED, *_UNCLEAR):
+        return Unknown(one_line(error or f"status {response.status}"), retry_after(response))
+    if error == _THREAD_GONE and notice.reply_to is not None:
+        return NotSent("its thread is gone")  # with the first message, which somebody has deleted
+    return Refused(one_line(error))
 
 
 def _failed(error: str, response: Response) -> Outcome:
