@@ -207,4 +207,4 @@ def test_the_end_is_no_first_message_to_be_made_a_summary() -> None:
     assert [True, False, False] == [owes_summary(over, target, "here") for target in ("desk", "news", "nobody")]
     done = with_summary(over, Summary(target="desk", at_ms=9500, outcome="refused"))
     assert not owes_summary(done, "desk", "here")
-    assert not owes_summary(accepted(fired(), "desk", "m0"), "desk")
+    assert not owes_summary(accepted(fired(), "desk", "m0"), "desk", "here")
