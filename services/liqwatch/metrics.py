@@ -257,7 +257,7 @@ class AlerterMetrics:
         )
         self.notifications = Counter(
             "liqwatch_notifications_total",
-            "Delivery attempts by outcome.",
+            "Delivery attempts by outcome; held: unknown for good, not to be looked up nor sent again.",
             ["destination", "outcome"],
             registry=registry,
         )
@@ -315,6 +315,7 @@ class AlerterMetrics:
             self.outbox_pending.labels(target).set(0)
             self.repeats.labels(target)
             self.notification_latency.labels(target)
+            self.notifications.labels(target, "held")
             for outcome in OUTCOMES:
                 self.notifications.labels(target, outcome)
                 self.edits.labels(target, outcome)
