@@ -162,7 +162,7 @@ class AggregatorSettings(Section):
     """Which rolling windows are kept."""
 
     windows: tuple[Duration, ...] = tuple(timedelta(minutes=m) for m in (5, 60, 240, 720, 1440))
-    coalesce: Duration = timedelta(milliseconds=25)
+    coalesce: Duration = timedelta(milliseconds=15)
 
     @field_validator("windows")
     @classmethod
