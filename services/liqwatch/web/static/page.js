@@ -13,6 +13,7 @@ const STEPS = [60, 300];
 const TAPE_KEPT = 500;
 const BARS_EVERY_MS = 4000;
 const GAPS_EVERY_MS = 15_000;
+const GAPS_AGAIN_MS = 2_000; // once more after a change: an answer is shared by all viewers, and a second old
 const TAPE_EVERY_MS = 60_000;
 
 const state = {
@@ -85,7 +86,7 @@ function take(data, isNew) {
   for (const id of data.gone ?? []) state.incidents.delete(id);
   if (data.venues) {
     const states = (venues) => venues.map((venue) => venue.venue + venue.state).join();
-    if (isNew || states(data.venues) !== states(state.venues)) loadGaps();
+    if (isNew || states(data.venues) !== states(state.venues)) loadGaps(GAPS_AGAIN_MS);
     state.venues = data.venues;
   }
   if (data.silences) state.silences = data.silences;
@@ -143,9 +144,9 @@ async function loadTape() {
   }
 }
 
-async function loadGaps() {
+async function loadGaps(nextMs = GAPS_EVERY_MS) {
   clearTimeout(gapsDue);
-  gapsDue = setTimeout(loadGaps, GAPS_EVERY_MS);
+  gapsDue = setTimeout(loadGaps, nextMs);
   try {
     const answer = await ask("gaps", {});
     state.gaps = new Map(answer.venues.map((one) => [one.venue, { ...one, answer }]));
