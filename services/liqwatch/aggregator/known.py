@@ -17,9 +17,8 @@ from secrets import randbits
 from typing import Any
 
 BLOCK = 14  # bits of the milliseconds that are one block
-_OPEN = (
-    512  # blocks that are sets; older ones are packed. A rebuild is an hour further in some partitions than in others
-)
+# Blocks that are sets; older ones are packed. A rebuild is an hour further in some partitions than in others.
+_OPEN = 512
 _SHARDS = 15  # less one, of the other ids: one big set would be moved as a whole, at twice the memory, when it grows
 _LOW = (1 << 64) - 1
 _NAMED = re.compile(r":(\d{10,16}):(?:long|short):")
@@ -86,7 +85,7 @@ class KnownIds:
             self._discard(self._until.pop(old)[1::2])
 
     def drop(self, partitions: Sequence[int]) -> None:
-        """Forgets the ids of the partitions. What is left of them in memory fits nothing, and goes with its second."""
+        """Forgets the ids of the partitions. What is left of them in memory fits nothing, and goes with its block."""
         for partition in partitions:
             self.keys.pop(partition, None)
         for last, kept in self._until.items():
@@ -101,7 +100,7 @@ class KnownIds:
 
 
 def passed(kept: Mapping[int, object], after: int, until: int) -> Sequence[int]:
-    """The seconds after `after` up to `until` that are kept, in order; cheap for a second and for a year."""
+    """The seconds or blocks after `after` up to `until` that are kept, in order; cheap for one and for a year of them."""
     if until - after == 1:
         return (until,) if until in kept else ()
     if until - after <= len(kept):

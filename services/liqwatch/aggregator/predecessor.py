@@ -1,30 +1,22 @@
 """What earlier owners of a partition left in `totals`, read once at assignment."""
 
-import asyncio
 from collections.abc import Iterable
 
 import msgspec
 
 from ..eventlog import Log
+from ..following import read_to_the_end
 from ..topics import TOTALS
 from ..wire import Heartbeat, decode_totals
 from .partition import Predecessor
-
-_FETCH_SECONDS = 0.5
 
 
 async def predecessors(log: Log, partitions: Iterable[int]) -> dict[int, Predecessor]:
     """Reads `totals` once, to its present end. Raises `LogUnavailable` in an outage."""
     found = {partition: Predecessor() for partition in partitions}
-    reader = await log.reader(TOTALS, partitions=found)
-    try:
-        ends = await reader.end_offsets()
-        while any(reader.positions().get(partition, 0) < end for partition, end in ends.items()):
-            for record in await reader.fetch(_FETCH_SECONDS):
-                _learn(found[record.partition], record.key, record.value)
-            await asyncio.sleep(0)
-    finally:
-        await reader.close()
+    await read_to_the_end(
+        log, TOTALS, lambda record: _learn(found[record.partition], record.key, record.value), partitions=found
+    )
     return found
 
 

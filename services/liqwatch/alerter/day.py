@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-import msgspec
-
 from ..amounts import DOLLAR
 from ..coins import coin_class
 from ..coverage import Span
 from ..events import Incident, SideOrBoth, Step
 from ..spelling import parse_duration
 from ..wire import micros
+from .bars import decode_bar
 from .text import exact
 
 MINUTE_MS = 60_000
@@ -49,21 +48,6 @@ class Day:
     zone: str = "UTC"  # of the times that are shown
 
 
-class _Row(msgspec.Struct, gc=False):
-    venue: str
-    base: str
-    long_usd: str
-    short_usd: str
-
-
-class _Bar(msgspec.Struct, gc=False):
-    partition: int
-    minute_ms: int
-    generation: int
-    rows: list[_Row]
-
-
-_decode = msgspec.json.Decoder(_Bar).decode
 _Part = tuple[int, "array[int]"]  # generation, rows
 Gaps = Callable[[str, int, int], Sequence[Span]]  # scope, from, to
 
@@ -106,7 +90,7 @@ class MinuteBook:
 
     def take(self, value: bytes) -> None:
         """A record of the bars topic; a newer one of the same minute takes its place. Raises as msgspec does."""
-        bar = _decode(value)
+        bar = decode_bar(value)
         key = (bar.minute_ms // MINUTE_MS, bar.partition)
         known = self._parts.get(key)
         if known is not None and known[0] > bar.generation:

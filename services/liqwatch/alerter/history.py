@@ -3,10 +3,9 @@
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
-import msgspec
-
 from ..rulesettings import RuleSettings
 from ..wire import micros
+from .bars import decode_bar
 from .minutes import NORMAL_MINUTES, Minutes, Row, Sums, Wanted
 from .normals import Normals
 from .percentiles import HOUR_MINUTES, PAST_HOURS, Percentiles, Yardstick
@@ -15,22 +14,6 @@ from .records import Record
 MINUTE_MS = 60_000
 _SETTLED_MS = 30_000  # after its end a minute's bars are there
 _SKEW = 10  # minutes that partitions may be apart while the past is read
-
-
-class _Row(msgspec.Struct, gc=False):
-    venue: str
-    base: str
-    long_usd: str
-    short_usd: str
-
-
-class _Bar(msgspec.Struct, gc=False):
-    partition: int
-    minute_ms: int
-    rows: list[_Row]
-
-
-_decode = msgspec.json.Decoder(_Bar).decode
 
 
 class History:
@@ -61,7 +44,7 @@ class History:
 
     def take(self, value: bytes, now_ms: int) -> None:
         """A record of the bars topic. Raises `msgspec.DecodeError` or `ValueError`."""
-        bar = _decode(value)
+        bar = decode_bar(value)
         minute = bar.minute_ms // MINUTE_MS
         self._latest[bar.partition] = max(minute, self._latest.get(bar.partition, 0))
         rows = (Row(row.venue, row.base, micros(row.long_usd), micros(row.short_usd)) for row in bar.rows)
