@@ -255,7 +255,6 @@ def test_only_some_kinds_take_pictures(fields: dict[str, str]) -> None:
 
 @pytest.mark.timeout(90)
 async def test_the_service_draws_its_own_picture() -> None:
-    pytest.importorskip("matplotlib", reason="the extra charts is not installed")
     async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram", picture=True)}) as on:
         one = await on.start()
         await on.total(1_200_000_000)

@@ -100,7 +100,7 @@ class KnownIds:
 
 
 def passed(kept: Mapping[int, object], after: int, until: int) -> Sequence[int]:
-    """The seconds or blocks after `after` up to `until` that are kept, in order; cheap for one and for a year of them."""
+    """The seconds or blocks after `after` up to `until` that are kept, in order; cheap for one and for a year."""
     if until - after == 1:
         return (until,) if until in kept else ()
     if until - after <= len(kept):
