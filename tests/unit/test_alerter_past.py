@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liqwatch.aggregator.bars import Bar, BarRow
+from liqwatch.alerter.figures import Figures
 from liqwatch.alerter.history import History
+from liqwatch.alerter.judging import Judging
 from liqwatch.alerter.measures import Measures
 from liqwatch.alerter.normals import MINUTES_NEEDED, Normals
 from liqwatch.alerter.past import PastReader
@@ -26,7 +29,7 @@ from liqwatch.following import Away, Follower
 from liqwatch.settings import RuleSettings
 from liqwatch.topics import COVERAGE
 from liqwatch.totals import Sum
-from liqwatch.wire import encode
+from liqwatch.wire import Totals, encode
 from tests.support.memory_log import MemoryLog
 from tests.support.waiting import until
 
@@ -221,15 +224,56 @@ def test_what_was_not_watched_of_the_last_day_makes_the_normal_no_smaller() -> N
 
 @pytest.mark.parametrize(
     ("interrupted", "is_open", "millions"),
-    [((), False, 90), (("okx",), False, 30), (("okx", "bybit"), False, 0), (("okx",), True, 90)],
+    [
+        ((), False, 90),
+        (("okx",), False, 30),
+        (("okx", "bybit"), False, 0),
+        ((), True, 90),
+        (("okx",), True, 30),
+        (("okx", "bybit"), True, 3),  # just enough to stay open: all of it together is not over
+    ],
 )
 def test_a_surge_is_not_judged_by_venues_that_were_away(
     interrupted: tuple[str, ...], is_open: bool, millions: int
 ) -> None:
-    """Until it is open: then what comes back belongs to it."""
     value, usd = surge(Watching(interrupted=interrupted), range(DAY), is_open)
     assert 90_000_000 == usd
     assert (1 if millions == 0 else pytest.approx(millions / 0.3 * 10**6, rel=0.01)) == value
+
+
+def test_an_open_surge_steps_up_by_what_was_heard_live_and_clears_by_all_of_it() -> None:
+    """A normal 5 minutes bring 300,000. Times in seconds after the first word; millions of okx and of bybit."""
+    ladder = rule(kind="surge", side="long", times=[20, 100], floor="1M", window="5m", clear_hold="0s")
+    past = history(ladder)
+    for minute in range(DAY):
+        past.pass_minute(minute, {("all", "long"): 60_000_000_000})
+    past.ready = True
+    figures = Figures(timedelta(hours=1), 1.0, {})
+    judging = Judging([ladder])
+    measures = Measures(figures.sum, figures.scopes, figures, Known(past), figures)
+    began_ms = DAY * MINUTE_MS
+
+    def say(second: int, okx: int, bybit: int) -> str | None:
+        """What is told at that time."""
+        now_ms = began_ms + second * 1000
+        figures.take_coverage(interval("bybit", 0, now_ms))
+        for scope, millions in (("all", okx + bybit), ("venue=okx", okx), ("venue=bybit", bybit)):
+            row = Totals(0, "5m", scope, 1, now_ms, 1, f"{millions}000000.0", 1, "0.0", 0)
+            figures.take_totals(encode(row))
+        measured = measures.take(ladder, "all", judging.is_open(ladder, "all"), now_ms)
+        assert measured is not None
+        verdict = judging.ask(ladder, "all", measured.value, now_ms)
+        return None if verdict is None else f"{verdict.kind} {verdict.threshold}"
+
+    figures.take_coverage(interval("okx", 0, began_ms + 10_000))
+    assert "fired 20" == say(0, 6, 3)
+    back_ms = began_ms + 130_000
+    figures.take_coverage(interval("okx", back_ms, back_ms + 900_000))
+    assert None is say(135, 60, 6)  # its list of the two minutes in which it was away
+    assert "stepped_up 100" == say(140, 70, 40)
+    assert None is say(200, 70, 2)  # not over: of bybit alone it would be
+    assert "cleared 10.0" == say(250, 2, 0)
+    assert "fired 100" == say(700, 40, 0)  # heard live again for all of the window
 
 
 # How far it was watched.

@@ -218,13 +218,19 @@ class Measures:
         usd = counted = self._side(rule, scope)
         if not _reaches(usd, rule, is_open):
             return Measured(min(usd, _LITTLE), usd)
-        if not is_open:  # the end of a gap brings much at once, and is no surge
-            left_out = self._interrupted(rule, scope, now_ms)
-            counted -= self._brought_by(left_out, rule, scope, usd)
-            if not _reaches(counted, rule, is_open):
-                return Measured(min(usd, _LITTLE), usd)
+        # The end of a gap brings much at once, and is no surge. While one is open it belongs to it, but is no step.
+        counted -= self._brought_by(self._interrupted(rule, scope, now_ms), rule, scope, usd)
+        is_enough = _reaches(counted, rule, is_open)
+        if not is_enough and not is_open:
+            return Measured(min(usd, _LITTLE), usd)
         times = self.times_normal(rule, scope, counted, now_ms)
-        return None if times is None else Measured(int(times * MICRO), usd)
+        if times is None:
+            return None
+        value = int(times * MICRO) if is_enough else 0
+        if is_open and counted < usd and value < rule.ladder.clear:
+            whole = self.times_normal(rule, scope, usd, now_ms) or times
+            value = max(value, min(int(whole * MICRO), rule.ladder.clear))  # it clears when all of it has fallen
+        return Measured(value, usd)
 
     def _interrupted(self, rule: RuleSettings, scope: str, now_ms: int) -> Sequence[str]:
         """Of all coins the same: asked once a tick."""
