@@ -13,12 +13,15 @@ from prometheus_client import CollectorRegistry
 
 from liqwatch import topics
 from liqwatch.clock import Clock
+from liqwatch.eventlog import Record
 from liqwatch.events import Silence
 from liqwatch.metrics import WebMetrics
-from liqwatch.web import stream
+from liqwatch.web import market as markets
+from liqwatch.web import stream, updates
 from liqwatch.web.market import Market
 from liqwatch.web.stream import Hub
 from liqwatch.web.updates import Updates
+from liqwatch.wire import encode
 from tests.support.liquidations import liquidation
 from tests.support.waiting import until
 from tests.support.web_stage import RULES, WINDOWS, WebStage, incident, web_stage
@@ -128,6 +131,54 @@ async def test_an_id_that_is_not_of_this_run_gets_everything(stage: WebStage, la
 def hub(kept: int = 5) -> tuple[Hub, WebMetrics]:
     metrics = WebMetrics(CollectorRegistry())
     return Hub(Updates(Market(WINDOWS, {}), lambda: RULES), Clock(), metrics, kept), metrics
+
+
+NOW = 1_790_000_000_000
+
+
+class Told:
+    """A market that is given liquidations, and the ids that its updates tell."""
+
+    def __init__(self) -> None:
+        self.market = Market(WINDOWS, {})
+        self._updates = Updates(self.market, lambda: RULES)
+
+    def take(self, name: str, usd: int) -> None:
+        self.market.take_liquidation(Record(0, 0, NOW, b"", encode(liquidation(name, NOW, str(usd)))))
+
+    def next(self) -> list[str]:
+        return [one["event_id"] for one in (self._updates.update(NOW, slow=False) or {}).get("events", ())]
+
+
+def test_a_large_order_is_told_however_many_small_ones_came_after_it() -> None:
+    told = Told()
+    told.take("large", 10_000)
+    for number in range(5_000):
+        told.take(f"small-{number}", 9_999)
+    assert ["large"] == told.next()
+    assert [] == told.next()
+
+
+def test_more_large_orders_than_one_update_holds_are_told_by_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(updates, "_TAPE_AT_ONCE", 3)
+    told = Told()
+    for number in range(5):
+        told.take(f"e{number}", 10_000 + number)
+    assert ["e4", "e3", "e2"] == told.next()
+    told.take("late", 10_001)
+    assert ["e1", "late", "e0"] == told.next()
+    assert [] == told.next()
+
+
+def test_of_more_than_may_wait_the_largest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markets, "MOST_NOTED", 4)
+    told = Told()
+    for number in range(100):
+        told.take(f"e{number}", 10_000 + number * 37 % 100)  # each worth something else
+        assert len(told.market.changes.events) < 8
+    largest = sorted(range(100), key=lambda number: -(number * 37 % 100))[:4]
+    assert [f"e{number}" for number in largest] == told.next()
+    assert [] == told.next()
 
 
 async def test_what_is_kept_is_bounded_and_who_fell_behind_it_gets_everything() -> None:

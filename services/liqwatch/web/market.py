@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
+from operator import itemgetter
 from statistics import median
 
 from ..coverage import CoverageBook, Gap, Span, merge
@@ -14,12 +16,13 @@ from ..totals import STALE_AFTER_MS, Sum, TotalsBook
 from ..venues.base import Venue
 from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals, micros
 from .bars import BarBook, decode_bar
-from .tape import FUTURE_MS, LEAST_READ_BACK, LIMIT, Tape
+from .tape import FUTURE_MS, LARGE, Tape
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 TEACHERS = ("bybit", "gate")  # complete and busy: the estimate learns from them
 CLOSED_KEPT = 200  # incidents that are over
+MOST_NOTED = 500  # liquidations that wait to be told
 _LAGS = 50  # last events of a venue whose lateness is averaged
 _WATCH_FRESH_MS = 30_000  # real time: an open interval is written every few seconds
 
@@ -30,10 +33,22 @@ class Changes:
 
     windows: set[str] = field(default_factory=set)  # the total of all
     coins: set[str] = field(default_factory=set)  # windows
-    events: deque[tuple[int, Liquidation]] = field(default_factory=lambda: deque(maxlen=LIMIT))
+    events: list[tuple[int, Liquidation]] = field(default_factory=list)  # the large ones, with what they are worth
     incidents: set[str] = field(default_factory=set)
     bars: bool = False
     silences: bool = False
+
+    def note(self, worth: int, event: Liquidation) -> None:
+        """One more on the tape, of so many micro-dollars. Small ones are not told; of too many, the largest are."""
+        if worth >= LARGE:
+            self.events.append((worth, event))
+            if len(self.events) >= 2 * MOST_NOTED:
+                self.events = largest(self.events)
+
+
+def largest(noted: Sequence[tuple[int, Liquidation]]) -> list[tuple[int, Liquidation]]:
+    """As many as may wait, the largest first."""
+    return nlargest(MOST_NOTED, noted, key=itemgetter(0))
 
 
 @dataclass(slots=True)
@@ -125,7 +140,7 @@ class Market:
         worth = self.tape.add(event)
         if worth is None:
             return
-        self.changes.events.append((worth, event))
+        self.changes.note(worth, event)
         self.heard(event.venue, event.event_time_ms)
         if event.timed_by == "venue" and event.source == "stream":
             lags = self._lags.setdefault(event.venue, deque(maxlen=_LAGS))
@@ -137,7 +152,7 @@ class Market:
 
     def tape_since_ms(self, least: int, now_ms: int) -> int:
         """From when on the tape has every one worth at least `least` micro-dollars that the log has."""
-        read_ms = self.large_since_ms if least >= LEAST_READ_BACK else self.live_since_ms
+        read_ms = self.large_since_ms if least >= LARGE else self.live_since_ms
         return max(read_ms, self.tape.complete_since_ms(least), now_ms - self.longest_ms)
 
     def take_coverage(self, record: Record) -> None:

@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from .. import __version__
 from . import query
 from .shapes import SHAPES
-from .tape import LIMIT
+from .tape import LARGE, LIMIT
 
 Json = dict[str, Any]
 
@@ -102,7 +102,8 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
             "get": {
                 "summary": "Everything as it changes, as server-sent events",
                 "description": "First `snapshot` with everything, then `update` with the parts that changed, each "
-                "with an id: after a break, `Last-Event-ID` goes on from there. Who falls behind gets a new snapshot.",
+                "with an id: after a break, `Last-Event-ID` goes on from there. Who falls behind gets a new snapshot. "
+                f"Of liquidations those of at least ${LARGE // 1_000_000:,}; the latest of the smaller are in `events`.",
                 "parameters": [
                     {
                         "name": "Last-Event-ID",

@@ -5,7 +5,7 @@ import msgspec
 from ..eventlog import Record
 from ..wire import decode_liquidation, micros
 from .market import Market
-from .tape import FUTURE_MS, LEAST_READ_BACK
+from .tape import FUTURE_MS, LARGE
 
 
 class _Glance(msgspec.Struct):
@@ -36,7 +36,7 @@ class Past:
             if seen.event_time_ms - seen.received_time_ms > FUTURE_MS:
                 return
             self._market.heard(seen.venue, seen.event_time_ms)
-            if micros(seen.notional_usd) >= LEAST_READ_BACK:
+            if micros(seen.notional_usd) >= LARGE:
                 self._market.tape.add(decode_liquidation(record.value))
         except (msgspec.MsgspecError, ValueError):
             self.unreadable += 1

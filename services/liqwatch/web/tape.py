@@ -14,7 +14,7 @@ _SIZES = ((0, LIMIT), (10_000, 2_000), (100_000, 10_000), (1_000_000, 8_000), (1
 # What is further ahead of its arrival is a mistake of its venue: on top of the tape it would stay for ever. The
 # aggregator does not add it up either, by the same rule, and counts it in `liqwatch_events_future_total`.
 FUTURE_MS = 60_000
-LEAST_READ_BACK = _SIZES[1][0] * 1_000_000  # micro-dollars; of smaller ones a few seconds would fill what is kept
+LARGE = _SIZES[1][0] * 1_000_000  # micro-dollars; of smaller ones a few seconds would fill what is kept
 _Row = tuple[int, str, int, Liquidation]  # event time, id, micro-dollars
 
 

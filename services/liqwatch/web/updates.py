@@ -1,14 +1,14 @@
 """What the stream carries: everything at once for who comes new, then the parts that have changed. Pure."""
 
 from collections.abc import Callable, Sequence
-from heapq import nlargest
 
 from ..settings import RuleSettings
+from ..wire import Liquidation
 from . import answers
 from .answers import Json
-from .market import Changes, Market
+from .market import Changes, Market, largest
+from .tape import LARGE
 
-TAPE_LEAST = 10_000 * 1_000_000  # micro-dollars; smaller ones are in /api/v1/events
 _TAPE_FIRST = 200
 _TAPE_AT_ONCE = 100
 _CLOSED_FIRST = 20
@@ -20,12 +20,13 @@ class Updates:
     def __init__(self, market: Market, rules: Callable[[], Sequence[RuleSettings]]) -> None:
         self._market, self._rules = market, rules
         self._coins: set[str] = set()  # windows whose coins changed and have not been told
+        self._events: list[tuple[int, Liquidation]] = []  # those that the last update had no room for
 
     def snapshot(self, now_ms: int) -> Json:
         """Everything that the page shows, but for the bars, which it asks for."""
         market = self._market
         names = [name for name, _ in market.windows]
-        tape = market.tape.latest(TAPE_LEAST, _TAPE_FIRST)
+        tape = market.tape.latest(LARGE, _TAPE_FIRST)
         closed = answers.incidents(market, "closed", _CLOSED_FIRST)
         return {
             **self._clock(now_ms),
@@ -48,9 +49,9 @@ class Updates:
         names = [name for name, _ in market.windows]
         if told := [name for name in names if slow or name in changes.windows]:
             update["totals"] = [self._totals(name, now_ms) for name in told]
-        if changes.events and (large := [pair for pair in changes.events if pair[0] >= TAPE_LEAST]):
-            chosen = nlargest(_TAPE_AT_ONCE, large, key=lambda pair: pair[0])
-            update["events"] = [answers.event(event) for _, event in chosen]
+        if waiting := largest([*self._events, *changes.events]):
+            self._events = waiting[_TAPE_AT_ONCE:]
+            update["events"] = [answers.event(event) for _, event in waiting[:_TAPE_AT_ONCE]]
         if changes.incidents:
             known = [market.incidents[one] for one in sorted(changes.incidents) if one in market.incidents]
             update["incidents"] = [answers.incident(one) for one in known]
