@@ -103,7 +103,7 @@ def _paths(windows: Sequence[str]) -> dict[str, Json]:
                 "summary": "Everything as it changes, as server-sent events",
                 "description": "First `snapshot` with everything, then `update` with the parts that changed, each "
                 "with an id: after a break, `Last-Event-ID` goes on from there. Who falls behind gets a new snapshot. "
-                f"Of liquidations those of at least ${LARGE // 1_000_000:,}; the latest of the smaller are in `events`.",
+                f"Liquidations from ${LARGE // 1_000_000:,} on; the latest of the smaller are in `events`.",
                 "parameters": [
                     {
                         "name": "Last-Event-ID",
