@@ -317,7 +317,7 @@ def check_config(file: Path) -> None:
 @click.argument("target")
 @_CONFIG
 def notify_test(target: str, config: Path | None) -> None:
-    """Sends one real message to a target and says what became of it."""
+    """Sends one real message to a target, and a picture if it wants them, and says what became of them."""
     settings = settings_or_fail(config)
     if target not in settings.targets:
         fail(f"no target is called {target!r}; the settings have {', '.join(sorted(settings.targets))}", status=2)

@@ -10,7 +10,7 @@ import aiohttp
 from rich.console import Console
 
 from . import topics
-from .alerter.delivery import notify_test
+from .alerter.trial import notify_test
 from .assembly import Process, build_log
 from .clock import Clock
 from .collector.service import CollectorService
@@ -156,7 +156,7 @@ async def _say_page(process: Process, say: Callable[[str], None]) -> None:
 
 
 async def send_test(settings: Settings, target: str) -> tuple[bool, str]:
-    """One real message to `target`; whether it was accepted, and a sentence for people."""
+    """One real message to `target`, and a picture if it wants them; whether all was accepted, and lines for people."""
     async with aiohttp.ClientSession() as http:
         return await notify_test(target, settings.targets[target], http, emit=print)
 

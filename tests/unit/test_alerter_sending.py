@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from liqwatch.alerter.delivery import notify_test
 from liqwatch.alerter.notifiers.base import HttpRequest, NotSent, Refused, Response, Unknown
 from liqwatch.alerter.notifiers.slack import SlackWebhook
 from liqwatch.alerter.pace import Bucket
@@ -158,17 +157,3 @@ def test_a_bucket_lets_a_burst_through_and_then_keeps_the_pace() -> None:
         bucket.use(100.0 + waits[-1])
     assert [0, 0, 0, 0, 1, 2] == waits
     assert bucket.wait(200.0) == 0
-
-
-@pytest.mark.parametrize(
-    ("faults", "expected"),
-    [
-        ([], (True, "desk: accepted as message 1")),
-        ([Fault("status", code=400)], (False, "desk: refused: status 400: Bad Request: chat not found")),
-        ([Fault("limited", seconds=35)], (False, "desk: not sent: rate limited (429); try again in 35 s")),
-        ([Fault("reset")], (False, "desk: unknown whether it arrived: the connection broke before the answer")),
-    ],
-)
-async def test_one_message_to_a_target(faults: list[Fault], expected: tuple[bool, str]) -> None:
-    async with ChatServer(faults) as chat, aiohttp.ClientSession() as http, asyncio.timeout(5):
-        assert expected == await notify_test("desk", chat.target("telegram"), http, emit=print)

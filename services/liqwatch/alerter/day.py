@@ -123,7 +123,7 @@ def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str
     both = [long + short for long, short in zip(*sums, strict=True)]
     mine = sums.longs if incident.side == "long" else sums.shorts if incident.side == "short" else both
     in_gap = [_covers(gaps, number * MINUTE_MS, (number + 1) * MINUTE_MS) for number in range(first, last + 1)]
-    whole = _rolling(mine, window)
+    whole = rolling(mine, window)
 
     def total(one: Step) -> int:
         """At the time of a step; of one that has no figures of it, as far as bars tell."""
@@ -150,7 +150,7 @@ def from_ms(at_ms: int) -> int:
     return (at_ms // MINUTE_MS - DAY_MINUTES + 1) * MINUTE_MS
 
 
-def _rolling(usd: Sequence[int], window: int) -> list[int]:
+def rolling(usd: Sequence[int], window: int) -> list[int]:
     """At the end of each minute but the first `window`, the sum of so many minutes."""
     total = sum(usd[:window])
     found = []

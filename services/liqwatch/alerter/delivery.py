@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
 import structlog
 
 from ..clock import Clock
@@ -28,8 +27,7 @@ from .firstmessage import first_message, owes_summary
 from .illustrating import Illustrating, PictureSource
 from .incidents import Delivery, attempts, step_at, with_attempt, with_outcome
 from .journal import Fenced, Journal, Unwritable
-from .notices import in_form, notice, trial_notice
-from .notifiers import discover
+from .notices import in_form, notice
 from .notifiers.base import (
     Accepted,
     Edits,
@@ -402,27 +400,6 @@ async def send(
         not_after=not_after,
     )
     return notifier.judge(answer) if isinstance(answer, Response) else answer
-
-
-async def notify_test(
-    name: str, settings: TargetSettings, http: aiohttp.ClientSession, *, emit: Callable[[str], None]
-) -> tuple[bool, str]:
-    """Sends one real message to a target: whether it was accepted, and a sentence for people."""
-    try:
-        notifier = discover()[settings.kind].build(settings)
-    except ValueError as error:
-        return False, f"{name}: {error}"
-    made = trial_notice(name, Clock().now_ms())
-    match await send(notifier, made, settings, Sender(http, emit)):
-        case Accepted(message_id):
-            return True, f"{name}: accepted" + (f" as message {message_id}" if message_id else "")
-        case NotSent(reason, after):
-            wait = f"; try again in {after.total_seconds():g} s" if after else ""
-            return False, f"{name}: not sent: {reason}{wait}"
-        case Refused(reason):
-            return False, f"{name}: refused: {reason}"
-        case Unknown(reason):
-            return False, f"{name}: unknown whether it arrived: {reason}"
 
 
 @dataclass(slots=True)

@@ -124,23 +124,26 @@ class Illustrating:
 
     async def _send(self, picture: Picture) -> Outcome:
         self._bucket.use(asyncio.get_running_loop().time())
-        talk = self._notifier.picture(picture)
-        try:
-            request = next(talk)
-            while True:
-                answer = await self._sender.send(
-                    request,
-                    timeout=self._settings.timeout.total_seconds(),
-                    allow_private=self._settings.allow_private,
-                )
-                if not isinstance(answer, Response):
-                    return answer
-                request = talk.send(answer)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
-        finally:
-            talk.close()
+        return await upload(self._notifier, picture, self._settings, self._sender)
 
     def _count(self, outcome: str) -> None:
         self._metrics.pictures.labels(self._target, outcome).inc()
+
+
+async def upload(notifier: TakesPictures, picture: Picture, settings: TargetSettings, sender: Sender) -> Outcome:
+    """One attempt, however many requests it takes."""
+    talk = notifier.picture(picture)
+    try:
+        request = next(talk)
+        while True:
+            answer = await sender.send(
+                request, timeout=settings.timeout.total_seconds(), allow_private=settings.allow_private
+            )
+            if not isinstance(answer, Response):
+                return answer
+            request = talk.send(answer)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
+    finally:
+        talk.close()
