@@ -294,6 +294,20 @@ async def test_what_can_never_be_looked_up_is_held_and_the_next_is_told() -> Non
             await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 0)
 
 
+@pytest.mark.parametrize("kind", ["telegram", "discord"])
+async def test_what_no_chat_can_be_asked_about_is_held_counted_and_said_once(kind: str) -> None:
+    async with ChatServer([Fault("reset")]) as chat:
+        async with Stage([longs()], {"desk": chat.target(kind, on_unknown="hold", timeout="9s")}) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await until(lambda: one.metric("liqwatch_notifications_total", destination="desk", outcome="held") == 1)
+            await on.total(1_800_000_000)
+            await until(lambda: on.outcomes("desk")[1:] == [("stepped_up", "accepted", False)])
+            await until(lambda: one.metric("liqwatch_outbox_pending", destination="desk") == 0)
+            assert 1 == one.metric("liqwatch_notifications_total", destination="desk", outcome="held")
+            assert ([("fired", "unknown", False)], 2) == (on.outcomes("desk")[:1], chat.requests)
+
+
 async def test_a_repeat_that_was_not_taken_is_still_a_repeat() -> None:
     async with ChatServer([Fault("reset"), LIMITED]) as chat:
         async with Stage([longs()], {"desk": chat.target("telegram", timeout="9s")}) as on:

@@ -108,11 +108,14 @@ class Courier:
             self._editing.offer_summary(incident)
 
     def held(self, tried: Sequence[Attempt]) -> bool:
-        """True where `on_unknown` forbids to send again, and nothing else can settle an unknown outcome."""
+        """True where `on_unknown` forbids to send again, nothing else can settle an unknown outcome, and that is said.
+
+        After a restart it is said once more: the process before may have ended before it could.
+        """
         if not self._holds or self._key_holds(tried):
             return False
         unclear = _unclear(tried)
-        return not self._can_search or (unclear is not None and _sign(unclear) in self._left)
+        return unclear is not None and _sign(unclear) in self._left
 
     @property
     def _holds(self) -> bool:
@@ -204,6 +207,9 @@ class Courier:
             unclear = _unclear(tried)
             if unclear is not None and unclear.number != looked.absent:
                 if self.held(tried):
+                    return
+                if self._holds and not self._can_search and not self._key_holds(tried):
+                    self._leave(delivery, unclear, unclear.detail or "no answer")
                     return
                 if self._can_search and (looked.times < _SEARCHES or self._holds):
                     # The incident may move on during the search: it is read again.
