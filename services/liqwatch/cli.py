@@ -18,6 +18,8 @@ import orjson
 from . import __version__
 
 _T = TypeVar("_T")
+# The threads of the log want the interpreter for moments only; a busy loop keeps it for 5 ms unless told otherwise.
+_SWITCH_SECONDS = 0.0005
 _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -51,6 +53,7 @@ def collect_rarely() -> None:
 def run_loop(work: Coroutine[Any, Any, _T]) -> _T:
     """Runs `work` on uvloop where it is there, else on asyncio's own loop."""
     collect_rarely()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         from uvloop import new_event_loop
     except ImportError:

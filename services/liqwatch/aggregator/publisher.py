@@ -21,14 +21,19 @@ _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
 _CHUNK = 100  # rows an append: between two of them whatever is urgent goes first
 _SPREAD_SECONDS = 0.5  # over so much of its second the rows of a tick are spread: their readers have other work too
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
-_MOST_AT_ONCE = 60  # rows of a flush, besides those of `all`
+_MOST_AT_ONCE = 60  # rows of a flush
+_ALL = "all"  # the scope that most rules are about: its rows go their own way, past all others
 AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
 AGAIN_EVERY_SECONDS = 600.0
 _AGAIN_A_TICK = 200
 
 
 class Publisher:
-    """Writes what readers have to know of the held partitions. One at a time: rows of a key never overtake."""
+    """Writes what readers have to know of the held partitions.
+
+    The rows of `all` have a way of their own, so that a crossing waits for no other row. On each way one write comes
+    after the other: rows of a key never overtake.
+    """
 
     def __init__(
         self,
@@ -50,37 +55,48 @@ class Publisher:
         self._gauges = Gauges(window, windows, metrics)
         self._saved: list[tuple[Owned, Entry]] = []  # bars that were made just before the clock leapt
         intake.on_leap = self._save_bars
-        # Partition and row, in the order they changed: to be written at once; coins one flush after the other if
-        # they are many.
+        self._writing_all = asyncio.Lock()
+        # Partition and row, in the order they changed: to be written at once, rows of `all` and others; …
+        self._all: dict[tuple[int, Row], None] = {}
         self._now: dict[tuple[int, Row], None] = {}
-        self._later: dict[tuple[int, Row], None] = {}  # … with the next tick; in order
+        self._later: dict[tuple[int, Row], None] = {}  # … with the next tick
 
     @property
     def unfinished(self) -> bool:
         """The last flush had more rows to write than it took."""
         return bool(self._now)
 
-    async def flush(self) -> None:
-        """Writes the totals of all, venues and coins that events have changed; `all` first. May raise `LogError`.
-
-        In a burst the coins take turns: what changes again while it waits is written once, and neither `all` nor
-        a venue waits for a coin.
-        """
-        self._see_changes()
-        pending, self._now = self._now, {}
-        received, self._intake.received_ms = self._intake.received_ms, []
-        try:
-            first = [key for key in pending if key[1][1] == "all"]
-            rest = sorted((key for key in pending if key[1][1] != "all"), key=_is_coin)
-            self._now.update(dict.fromkeys(rest[_MOST_AT_ONCE:]))
-            await self._write(first + rest[:_MOST_AT_ONCE])
-        except BaseException:
-            self._now = pending | self._now  # to be built anew, as they then stand
-            raise
+    async def flush_all(self) -> None:
+        """Writes the totals of `all` that have changed. May raise `LogError`."""
+        async with self._writing_all:
+            self._see_changes()
+            pending, self._all = self._all, {}
+            received, self._intake.received_ms = self._intake.received_ms, []
+            try:
+                await self._write(pending)
+            except BaseException:
+                self._all = pending | self._all  # to be built anew, as they then stand
+                raise
         if self._clock.speed == 1.0:
             now_ms = self._clock.now_ms()
             for received_ms in received:
                 self._metrics.pipeline_latency.observe(max(0, now_ms - received_ms) / 1000)
+
+    async def flush(self) -> None:
+        """Writes the totals of venues and coins that events have changed. May raise `LogError`.
+
+        In a burst they take turns: what changes again while it waits is written once. Venues have half of the places:
+        they are few, and change with every event.
+        """
+        self._see_changes()
+        pending, self._now = self._now, {}
+        try:
+            turn = _turn(pending)
+            self._now.update((key, None) for key in pending if key not in turn)
+            await self._write(turn)
+        except BaseException:
+            self._now = pending | self._now
+            raise
 
     async def announce(self) -> bool:
         """Writes some of the rows of partitions that have caught up; False when there is no more to do."""
@@ -94,7 +110,8 @@ class Publisher:
                 every = dict.fromkeys((name, scope) for scope in scopes for name in self._windows)
                 owned.initial.extend(every | dict.fromkeys(owned.published))
             chunk = list(islice(owned.initial, _ANNOUNCED))
-            await self._write([(owned.number, row) for row in chunk])
+            async with self._writing_all:
+                await self._write([(owned.number, row) for row in chunk])
             for _ in chunk:
                 owned.initial.popleft()
             if not owned.initial:
@@ -107,8 +124,9 @@ class Publisher:
         self._intake.advance()
         as_of_ms = self._window.now_ms
         offsets = {number: owned.offset for number, owned in self._intake.owned.items()}
-        await self.flush()
         self._write_again()
+        await self.flush_all()
+        await self.flush()
         pending = list(self._later)
         chunks = list(_chunks(pending))
         for number, chunk in enumerate(chunks):
@@ -140,13 +158,12 @@ class Publisher:
         for partition, scope in changed.events:
             if partition in told:
                 keys = [(partition, (name, scope)) for name in self._windows]
-                if "," in scope:
-                    self._later.update(dict.fromkeys(keys))
-                else:
-                    self._now.update(dict.fromkeys(keys))
+                due = self._later if "," in scope else self._all if scope == _ALL else self._now
+                due.update(dict.fromkeys(keys))
         for partition, scope, name in changed.expired:
             if partition in told:
-                self._later[partition, (name, scope)] = None
+                due = self._all if scope == _ALL else self._later
+                due[partition, (name, scope)] = None
 
     def _write_again(self) -> None:
         """Now and then every row once more, a few a second.
@@ -165,7 +182,9 @@ class Publisher:
                 owned.again_at = now + AGAIN_EVERY_SECONDS
             while owned.again and left:
                 left -= 1
-                self._later[owned.number, owned.again.popleft()] = None
+                row = owned.again.popleft()
+                due = self._all if row[1] == _ALL else self._later
+                due[owned.number, row] = None
 
     async def _write(self, keys: Iterable[tuple[int, Row]]) -> None:
         by_partition: dict[int, list[Row]] = {}
@@ -188,6 +207,10 @@ class Publisher:
 
     async def _bury(self) -> None:
         """A tombstone for each row that has been zero for a while."""
+        async with self._writing_all:
+            await self._bury_zeros()
+
+    async def _bury_zeros(self) -> None:
         until = time.monotonic() - BURY_SECONDS
         for owned in list(self._intake.owned.values()):
             due = [row for row, since in owned.zero_since.items() if since <= until]
@@ -239,8 +262,15 @@ class Publisher:
                 await self._log.append(topic, list(entries))
 
 
-def _is_coin(key: tuple[int, Row]) -> bool:
-    return key[1][1].startswith("base=")
+def _turn(pending: Collection[tuple[int, Row]]) -> dict[tuple[int, Row], None]:
+    """Those whose turn it is: who waits longest goes first, among venues and among coins."""
+    if len(pending) <= _MOST_AT_ONCE:
+        return dict.fromkeys(pending)
+    venues = (key for key in pending if key[1][1].startswith("venue="))
+    turn = dict.fromkeys(islice(venues, _MOST_AT_ONCE // 2))
+    others = (key for key in pending if key not in turn)
+    turn.update(dict.fromkeys(islice(others, _MOST_AT_ONCE - len(turn))))
+    return turn
 
 
 def _chunks(keys: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:

@@ -51,8 +51,8 @@ class AggregatorService:
         windows = [(window_name(span), int(span.total_seconds())) for span in settings.windows]
         keep_seconds = int(keep.total_seconds())
         self._window = RollingTotals(windows, keep_seconds)
-        self._work = asyncio.Event()
-        self._intake = Intake(log, self._window, clock, metrics, service_metrics, self._work.set)
+        self._work, self._changed = asyncio.Event(), asyncio.Event()
+        self._intake = Intake(log, self._window, clock, metrics, service_metrics, self._wake)
         self._publisher = Publisher(
             log, self._window, [name for name, _ in windows], self._intake, clock, metrics, keep_seconds
         )
@@ -62,7 +62,7 @@ class AggregatorService:
         """Works until `stop` is set. Raises `LogError` for what a retry will not mend, such as a missing topic, and
         `ClockWentBack` where only a new service can go on."""
         stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self._work.set())
+        stopping.add_done_callback(lambda _: self._wake())
         member: Member | None = None
         try:
             member = await self._join(stop)
@@ -70,6 +70,7 @@ class AggregatorService:
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(member, stop))
+                group.create_task(self._publish_all(stop))
                 group.create_task(self._publish(member, stop))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -114,6 +115,21 @@ class AggregatorService:
             else:
                 self._over("reading", backoff)
 
+    async def _publish_all(self, stop: asyncio.Event) -> None:
+        """The totals of `all`, as soon as they change."""
+        backoff = Backoff(cap=5.0)
+        while not stop.is_set():
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                await self._publisher.flush_all()
+            except (LogUnavailable, TimeoutError) as error:
+                self._changed.set()
+                await self._outage("writing totals of all", error, backoff, stop)
+            else:
+                self._over("writing totals of all", backoff)
+                await _pause(stop, self._coalesce)
+
     async def _publish(self, member: Member, stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         backoff = Backoff(cap=5.0)
@@ -140,9 +156,14 @@ class AggregatorService:
                 await _pause(stop, self._coalesce)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
+                await self._publisher.flush_all()
                 await self._publisher.flush()
         except (LogUnavailable, TimeoutError):
             return  # the successor reads the log
+
+    def _wake(self) -> None:
+        self._work.set()
+        self._changed.set()
 
     def _check_clock(self) -> None:
         back_ms = self._window.now_ms - self._clock.now_ms()
