@@ -35,10 +35,14 @@ from .sqlite_writer import Append, Call, Outcome, Writer, refuse, resolve
 T = TypeVar("T")
 _WAITING_RECORDS = 200_000
 _READING_THREADS = 4
+_KEEP_FREE = 32 << 20  # several times the largest commit, and what SQLite holds back before it checkpoints
 
 
 class SqliteLog:
-    """See `eventlog.Log`. `max_bytes` bounds the file; a full one raises `LogUnavailable`, as a full disk does."""
+    """See `eventlog.Log`. `max_bytes` bounds the file; a full one raises `LogUnavailable`, as a full disk does.
+
+    `keep_free`: bytes of the disk that appends leave for housekeeping, which frees nothing where it cannot write.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class SqliteLog:
         *,
         read_only: bool = False,
         max_bytes: int | None = None,
+        keep_free: int = _KEEP_FREE,
         tidy_every: float = 15.0,
         compact_after: int = 1_000,
         keep_tombstones: timedelta = timedelta(hours=1),
@@ -55,6 +60,7 @@ class SqliteLog:
         self._clock = clock
         self._read_only = read_only
         self._max_bytes = max_bytes
+        self._keep_free = keep_free
         self._tidy_every = tidy_every
         self._compact_after = compact_after
         self._keep_tombstones = keep_tombstones
@@ -85,7 +91,7 @@ class SqliteLog:
         keep_tombstones = _ms(self._keep_tombstones)
         tidy = Tidy(connection, extents, self._clock.now_ms, self._compact_after, keep_tombstones)
         loop = asyncio.get_running_loop()
-        self._writer = Writer(connection, self._path, loop, self._told, tidy, self._tidy_every)
+        self._writer = Writer(connection, self._path, loop, self._told, tidy, self._tidy_every, self._keep_free)
         self._writer.start()
 
     async def append(self, topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:

@@ -58,6 +58,19 @@ def in_words(error: sqlite3.Error | OSError, path: Path) -> LogError:
     return LogError(f"{path}: {text}")
 
 
+def check_room(connection: sqlite3.Connection, path: Path, least: int) -> None:
+    """Raises `LogUnavailable` where less than `least` bytes are free, on the disk or inside the file."""
+    disk = os.statvfs(path)
+    if not disk.f_blocks or disk.f_bavail * disk.f_frsize >= least:  # some file systems have no bounds to tell
+        return
+    pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_size"))
+    if pages * size < least:
+        raise LogUnavailable(
+            f"{path}: no room left on the disk (the last {least >> 20} MiB are for deleting what is old); "
+            f"free some, writing goes on by itself"
+        )
+
+
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode that any thread may use, one at a time."""
     mode = "ro" if read_only else "rwc"

@@ -14,7 +14,7 @@ import structlog
 
 from . import Entry, LogClosed, LogError, Position
 from . import sqlite_store as store
-from .sqlite_file import in_words
+from .sqlite_file import check_room, in_words
 from .sqlite_tidy import Tidy
 
 _COMMIT_RECORDS = 20_000
@@ -54,12 +54,14 @@ class Writer:
     told: Told
     tidy: Tidy
     tidy_every: float
+    keep_free: int  # bytes
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _known: bool = True  # whether `tidy.extents` is what the file says
     _steps: Iterator[None] | None = None
     _next_tidy: float = 0.0
     _next_step: float = 0.0
+    _trouble: str = ""  # of housekeeping
 
     def start(self) -> None:
         self._next_tidy = time.monotonic() + self.tidy_every
@@ -112,6 +114,8 @@ class Writer:
         try:
             if not self._known:
                 self._look()
+            if isinstance(jobs[0], Append):
+                check_room(self.connection, self.path, self.keep_free)
             self.connection.execute("BEGIN IMMEDIATE")
             changed: dict[int, store.Extent] = {}
             results = [self._append(jobs, changed)] if isinstance(jobs[0], Append) else []
@@ -174,10 +178,17 @@ class Writer:
         try:
             next(self._steps)
         except StopIteration:
-            self._steps, self._next_tidy = None, time.monotonic() + self.tidy_every
+            self._tidied("")
         except Exception as error:
-            structlog.get_logger("log").warning("housekeeping failed", reason=str(self._failed(error)))
-            self._steps, self._next_tidy = None, time.monotonic() + self.tidy_every
+            self._tidied(str(self._failed(error)))
+
+    def _tidied(self, trouble: str) -> None:
+        self._steps, self._next_tidy = None, time.monotonic() + self.tidy_every
+        if trouble and trouble != self._trouble:
+            structlog.get_logger("log").warning("housekeeping failed", reason=trouble)
+        elif self._trouble and not trouble:
+            structlog.get_logger("log").info("housekeeping works again")
+        self._trouble = trouble
 
     def _tell(self, outcomes: list[Outcome], ends: dict[int, int]) -> None:
         try:
