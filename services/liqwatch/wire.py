@@ -71,9 +71,31 @@ class Heartbeat(msgspec.Struct, gc=False, frozen=True, tag_field="kind", tag="he
     version: int = 1
 
 
+class BarRow(msgspec.Struct, gc=False, frozen=True):
+    """See `events.BarRow`."""
+
+    venue: str
+    base: str
+    long_usd: str
+    long_count: int
+    short_usd: str
+    short_count: int
+
+
+class Bar(msgspec.Struct, gc=False, frozen=True):
+    """See `events.Bar`."""
+
+    partition: int
+    minute_ms: int
+    generation: int
+    rows: tuple[BarRow, ...]
+    version: int = 1
+
+
 encode = msgspec.json.Encoder().encode
 decode_liquidation = msgspec.json.Decoder(Liquidation).decode
 decode_totals = msgspec.json.Decoder(Totals | Heartbeat).decode
+decode_bar = msgspec.json.Decoder(Bar).decode
 
 
 def micros(usd: str) -> int:

@@ -16,6 +16,8 @@ TWINS: list[tuple[type[msgspec.Struct], type[BaseModel]]] = [
     (wire.LargestRecord, events.LargestRecord),
     (wire.Totals, events.Totals),
     (wire.Heartbeat, events.Heartbeat),
+    (wire.Bar, events.Bar),
+    (wire.BarRow, events.BarRow),
 ]
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -78,6 +80,24 @@ heartbeats = st.builds(
     end_offset=count,
     caught_up=st.booleans(),
 )
+bars = st.builds(
+    wire.Bar,
+    partition=count,
+    minute_ms=milliseconds,
+    generation=count,
+    rows=st.lists(
+        st.builds(
+            wire.BarRow,
+            venue=text,
+            base=text,
+            long_usd=plain,
+            long_count=count,
+            short_usd=plain,
+            short_count=count,
+        ),
+        max_size=3,
+    ).map(tuple),
+)
 
 
 def told(message: object) -> Any:
@@ -113,6 +133,14 @@ def test_a_heartbeat_means_the_same_to_both(message: wire.Heartbeat) -> None:
 
     assert told(message) == model.model_dump()
     assert message == wire.decode_totals(model.model_dump_json())
+
+
+@given(bars)
+def test_a_bar_means_the_same_to_both(message: wire.Bar) -> None:
+    model = events.Bar.model_validate_json(wire.encode(message))
+
+    assert told(message) == model.model_dump(mode="json")
+    assert message == wire.decode_bar(model.model_dump_json())
 
 
 def test_both_ignore_what_they_do_not_know() -> None:

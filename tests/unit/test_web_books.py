@@ -2,18 +2,17 @@
 
 from collections import defaultdict
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from liqwatch.aggregator import window
 from liqwatch.eventlog import Record
 from liqwatch.web import tape as tapes
-from liqwatch.web.bars import MINUTE_MS, Amounts, Bar, BarBook, decode_bar
+from liqwatch.web.bars import MINUTE_MS, Amounts, BarBook
 from liqwatch.web.market import Market
 from liqwatch.web.past import Past
 from liqwatch.web.tape import LIMIT, Tape
-from liqwatch.wire import Liquidation, encode, usd_text
+from liqwatch.wire import Bar, BarRow, Liquidation, encode, usd_text
 from tests.support.liquidations import liquidation
 
 VENUES, COINS = ("okx", "gate"), ("BTC", "ETH")
@@ -22,22 +21,8 @@ WRITTEN = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(1, 3), st.
 
 
 def bar(minute: int, partition: int, generation: int, rows: list[tuple[str, str, int, int]]) -> Bar:
-    return decode_bar(
-        msgspec.json.encode(
-            {
-                "partition": partition,
-                "minute_ms": minute * MINUTE_MS,
-                "generation": generation,
-                "rows": [
-                    {
-                        "venue": venue, "base": base, "long_usd": usd_text(long), "long_count": 1,
-                        "short_usd": usd_text(short), "short_count": 2,
-                    }
-                    for venue, base, long, short in rows
-                ],
-            }
-        )
-    )  # fmt: skip
+    made = (BarRow(venue, base, usd_text(long), 1, usd_text(short), 2) for venue, base, long, short in rows)
+    return Bar(partition, minute * MINUTE_MS, generation, tuple(made))
 
 
 def fits(scope: str, venue: str, base: str) -> bool:

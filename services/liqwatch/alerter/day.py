@@ -11,8 +11,7 @@ from ..coins import coin_class
 from ..coverage import Span
 from ..events import Incident, SideOrBoth, Step
 from ..spelling import parse_duration
-from ..wire import micros
-from .bars import decode_bar
+from ..wire import decode_bar, micros
 from .text import exact
 
 MINUTE_MS = 60_000

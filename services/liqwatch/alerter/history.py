@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
 from ..rulesettings import RuleSettings
-from ..wire import micros
-from .bars import decode_bar
+from ..wire import decode_bar, micros
 from .minutes import NORMAL_MINUTES, Minutes, Row, Sums, Wanted
 from .normals import Normals
 from .percentiles import HOUR_MINUTES, PAST_HOURS, Percentiles, Yardstick

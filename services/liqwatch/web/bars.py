@@ -5,35 +5,10 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import NamedTuple
 
-import msgspec
-
-from ..wire import micros
+from ..wire import Bar, micros
 
 MINUTE_MS = 60_000
 _HOLD = 4  # numbers of a sum: USD and count of longs, then of shorts
-
-
-class _Row(msgspec.Struct, gc=False):
-    """See `events.BarRow`."""
-
-    venue: str
-    base: str
-    long_usd: str
-    long_count: int
-    short_usd: str
-    short_count: int
-
-
-class Bar(msgspec.Struct, gc=False):
-    """See `events.Bar`."""
-
-    partition: int
-    minute_ms: int
-    generation: int
-    rows: list[_Row]
-
-
-decode_bar = msgspec.json.Decoder(Bar).decode
 
 
 class Amounts(NamedTuple):

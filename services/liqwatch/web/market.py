@@ -14,8 +14,8 @@ from ..events import Completeness, Coverage, Incident, Silence
 from ..topics import TOTALS
 from ..totals import STALE_AFTER_MS, Sum, TotalsBook
 from ..venues.base import Venue
-from ..wire import Heartbeat, Liquidation, decode_liquidation, decode_totals, micros
-from .bars import BarBook, decode_bar
+from ..wire import Heartbeat, Liquidation, decode_bar, decode_liquidation, decode_totals, micros
+from .bars import BarBook
 from .tape import FUTURE_MS, LARGE, Tape
 
 HOUR_MS = 3_600_000
