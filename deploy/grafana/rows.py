@@ -490,7 +490,7 @@ ALERTS = Row(
         Panel(
             "Edits, by outcome",
             "First messages written anew while their incident grew, and at its end, which is tried for hours. Nobody "
-            "is told anything by an edit.",
+            "is told anything by an edit. Left behind: still as they were, in a chat that the target leads to no more.",
             "short",
             (
                 Query(rise("liqwatch_message_edits_total", "destination, outcome"), "{{destination}} {{outcome}}"),
@@ -498,6 +498,7 @@ ALERTS = Row(
                     rise("liqwatch_incident_summaries_total", "destination, outcome"),
                     "{{destination}} summary {{outcome}}",
                 ),
+                Query(rise("liqwatch_messages_left_behind_total", "destination"), "{{destination}} left behind"),
             ),
             "bars",
         ),

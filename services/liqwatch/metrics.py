@@ -280,6 +280,11 @@ class AlerterMetrics:
             ["destination", "outcome"],
             registry=registry,
         )
+        self.left_behind = Counter(
+            "liqwatch_messages_left_behind_total",
+            "First messages of open incidents that stay as they are, in a chat that their target leads to no more.",
+            ["destination"], registry=registry,
+        )  # fmt: skip
         self.pictures = Counter(
             "liqwatch_pictures_total",
             "Pictures that were to follow a message. none: nothing to draw; failed: not drawn; late: not in time; "
@@ -314,6 +319,7 @@ class AlerterMetrics:
         for target in targets:
             self.outbox_pending.labels(target).set(0)
             self.repeats.labels(target)
+            self.left_behind.labels(target)
             self.notification_latency.labels(target)
             self.notifications.labels(target, "held")
             for outcome in OUTCOMES:

@@ -113,6 +113,7 @@ class ChatServer:
             "telegram": {"token": SecretStr("1:secret"), "channel": "42", "api_origin": f"{base}/telegram"},
             "discord": {"url": SecretStr(f"{base}/discord/hook/1/secret-part")},
             "discord-bot": {"token": SecretStr("secret"), "channel": "7", "api_origin": f"{base}/discord"},
+            "pagerduty": {"token": SecretStr("secret"), "api_origin": f"{base}/pagerduty"},
             "webhook": {"url": SecretStr(f"{base}/hook?token=secret"), "secret": SecretStr("signing-secret")},
         }
         common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "500ms"}
@@ -328,6 +329,8 @@ def _accepted(service: str, path: str, number: int) -> web.Response:
             return web.json_response({"ok": True, "result": {"message_id": number}})
         case "discord":
             return web.json_response({"id": str(number), "channel_id": "7"})
+        case "pagerduty":
+            return web.json_response({"status": "success", "dedup_key": f"key {number}"})
         case "slack" if path.endswith("chat.postMessage"):
             return web.json_response({"ok": True, "channel": "C1", "ts": f"{number}.0"})
         case _:

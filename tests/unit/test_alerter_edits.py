@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS, first_message, first_told
 from liqwatch.alerter.notifiers.base import Accepted, Refused, Response
@@ -16,6 +17,7 @@ from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
 
 EDITING = ["slack-bot", "telegram", "discord", "discord-bot"]
+LEFT_BEHIND = "liqwatch_messages_left_behind_total"
 ANSWERING = ["slack-bot", "telegram", "discord-bot"]
 
 
@@ -328,7 +330,8 @@ async def test_a_message_of_another_chat_is_neither_answered_nor_edited(kind: st
         await fire(on, chat)
         await one.end()
         on.targets = {"desk": chat.target(kind, timeout="10s", channel="-99")}
-        await on.start()
+        two = await on.start()
+        await until(lambda: two.metric(LEFT_BEHIND, destination="desk") == 1)  # its old address is not known any more
         await on.total(1_800_000_000)
         await chat.wait_for(2)
         assert answered(chat.accepted[1].body) is None
@@ -338,6 +341,95 @@ async def test_a_message_of_another_chat_is_neither_answered_nor_edited(kind: st
         assert second == answered(chat.accepted[2].body)  # the first that this chat was told
         await until(lambda: len(summaries(on)) == 1)
         assert {second} == {str(edit.get("message_id") or target_of(edit)) for edit in chat.edits}
+
+
+@pytest.mark.parametrize("kind", EDITING)
+async def test_a_message_in_a_chat_that_a_target_leaves_says_that_it_goes_on_elsewhere(kind: str) -> None:
+    async with ChatServer() as old, ChatServer() as new, stage(old, kind) as on:
+        one = await on.start()
+        message_id = await fire(on, old)
+        await on.total(1_800_000_000)
+        await old.wait_for(2)
+        await until(lambda: len(old.edits) == 1)
+        on.targets = {"desk": new.target(kind, timeout="10s")}
+        one.service.reload(on.settings())
+        await until(lambda: len(old.edits) == 2)
+        assert [message_id] * 2 == [target_of(edit) for edit in old.edits]
+        text = plain(old.edits[1]).removeprefix("<b>")
+        assert text.startswith("Continued in another chat: At least $1.80B of longs liquidated in 24 hours")
+        assert "Followed in another chat since 20" in text and "The last that was told here, at 20" in text
+        await on.total(0)
+        await new.wait_for(1)  # the end
+        await until(lambda: not one.service._journal.incidents)
+        assert (2, [], 0) == (len(old.accepted), new.edits, one.metric(LEFT_BEHIND, destination="desk"))
+
+
+async def test_a_chat_that_a_target_leaves_gets_the_summaries_that_it_is_owed() -> None:
+    faults = [Fault("limited", seconds=1.5)]
+    async with ChatServer(edit_faults=faults) as old, ChatServer() as new, stage(old, "telegram") as on:
+        one = await on.start()
+        await fire(on, old)
+        await on.total(0)
+        await until(lambda: len(old.edit_tries) == 1)
+        on.targets = {"desk": new.target("telegram", timeout="10s")}
+        one.service.reload(on.settings())
+        await until(lambda: len(old.edits) == 1)
+        assert plain(old.edits[0]).startswith("<b>Cleared: ")
+        assert ([], []) == (new.accepted, new.edits)
+
+
+async def test_a_message_that_goes_on_elsewhere_is_edited_no_more() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        await fire(on, chat)
+        on.targets = {"desk": chat.target("telegram", timeout="10s", channel="-99")}
+        one.service.reload(on.settings())
+        await until(lambda: len(chat.edits) == 1)
+        assert plain(chat.edits[0]).startswith("<b>Continued in another chat: At least $1.20B of longs")
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        await on.total(0)
+        await chat.wait_for(3)
+        await until(lambda: len(summaries(on)) == 1)
+        assert [("42", 1), ("-99", 2)] == [(edit["chat_id"], edit["message_id"]) for edit in chat.edits]
+        assert chat.edits[1]["message_id"] == int(on.incidents()[0].steps[1].attempts[0].message_id or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault", "reason"),
+    [
+        ("telegram", Fault("status", code=401), "status 401: Bad Request: chat not found"),
+        ("telegram", Fault("limited", seconds=300), "the chat asks to wait, or the log is away"),
+        ("pagerduty", None, "its kind of target knows no edits"),
+    ],
+)
+async def test_a_message_that_cannot_say_that_it_goes_on_elsewhere_is_said_and_counted(
+    kind: str, fault: Fault | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liqwatch.alerter.delivery._LEFT_WITHIN", 2.0)
+    async with ChatServer(edit_faults=[fault] if fault else []) as old, ChatServer() as new, stage(old, kind) as on:
+        one = await on.start()
+        await fire(on, old)
+        on.targets = {"desk": new.target("slack-bot", timeout="10s")}
+        with capture_logs() as logs:
+            one.service.reload(on.settings())
+            await on.total(1_800_000_000)
+            await new.wait_for(1)  # does not wait for it
+            await until(lambda: one.metric(LEFT_BEHIND, destination="desk") == 1)
+        said = [line["reason"] for line in logs if line["event"].startswith("a message about an open incident stays")]
+        assert ([reason], []) == (said, old.edits)
+
+
+async def test_a_target_that_only_gets_a_new_token_goes_on_where_it_was() -> None:
+    async with ChatServer() as chat, stage(chat, "slack-bot") as on:
+        one = await on.start()
+        message_id = await fire(on, chat)
+        on.targets = {"desk": chat.target("slack-bot", timeout="10s", token="xoxb-other")}
+        one.service.reload(on.settings())
+        await on.total(1_800_000_000)
+        await chat.wait_for(2)
+        await until(lambda: len(chat.edits) == 1)
+        assert (message_id, True) == (answered(chat.accepted[1].body), "now past $1.7B" in plain(chat.edits[0]))
 
 
 def told(place: str | None) -> Incident:

@@ -52,6 +52,8 @@ _UNWRITABLE_PAUSE = 30.0  # seconds
 # Kafka gives the topic after a session of 6 seconds at the earliest, and which may have told this meanwhile.
 _BEGUN_WITHIN = 5.0  # seconds
 _CLOCKS_DIFFER_MS = 30_000  # those of two machines, and more than that is a step
+_LEFT_WITHIN = 60.0  # seconds
+STAYS = "a message about an open incident stays as it is, in a chat that its target leads to no more"
 _SEARCHES = 3  # tries to look a message up before it is sent again
 
 log_ = structlog.get_logger("alerter")
@@ -139,6 +141,30 @@ class Courier:
     def stop(self) -> None:
         """Ends `run` once the message in hand has its outcome."""
         self._stopping.set()
+
+    async def leave(self, incidents: Sequence[Incident]) -> None:
+        """The target leads elsewhere, and `run` has ended: first messages of these incidents say so, or how they went.
+
+        One that cannot say so stays as it is, which is said and counted.
+        """
+        mine = [one for one in incidents if one.closed_ms is None or owes_summary(one, self.name, self._place)]
+        for incident in mine:
+            if first_message(incident, self.name, self._place) is None:
+                continue
+            reason: str | None = "its kind of target knows no edits"
+            try:
+                if self._editing is not None:
+                    async with asyncio.timeout(_LEFT_WITHIN):
+                        reason = await self._editing.leave(incident)
+            except Fenced:
+                return  # the new owner's
+            except TimeoutError:
+                reason = "the chat asks to wait, or the log is away"
+            except Unwritable as error:
+                reason = str(error)
+            if reason is not None:
+                self._metrics.left_behind.labels(self.name).inc()
+                log_.warning(STAYS, target=self.name, incident=incident.incident_id, reason=reason)
 
     async def run(self) -> None:
         """Delivers until `stop`."""

@@ -3,7 +3,8 @@
 An edit tells nobody anything, so a message never waits for one: edits are made while there is nothing to send, at
 half the rate of the chat at most, and are given up in the middle when a message comes. The current text is not owed:
 a newer one takes its place. The summary is: it is tried again, after a restart too, until the chat has taken or
-refused it, or `SUMMARY_WITHIN_MS` have passed since the incident was over. A second copy of an edit changes nothing.
+refused it, or `SUMMARY_WITHIN_MS` have passed since the incident was over. Where the target leads to another chat, the
+last edit in the old one says so. A second copy of an edit changes nothing.
 """
 
 import asyncio
@@ -16,15 +17,16 @@ from ..events import Incident, Step, Summary
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from ..supervise import Backoff
-from .firstmessage import SUMMARY_WITHIN_MS, first_message, owes_summary, with_summary
+from .firstmessage import SUMMARY_WITHIN_MS, first_message, last_told, owes_summary, with_summary
 from .journal import Fenced, Journal, Unwritable
-from .notices import in_form, summary, written_anew
+from .notices import farewell, in_form, summary, written_anew
 from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, place, word
 from .pace import Bucket
 from .sending import Sender
 
 _LONGEST_BACKOFF = 300.0  # seconds
 _AFTER_A_BUG = 60.0
+_FAREWELL_TRIES = 3
 _BEGUN_WITHIN = 5.0  # as for messages: whoever was held up longer may not be the one to tell any more
 
 log_ = structlog.get_logger("alerter")
@@ -176,6 +178,36 @@ class Editing:
         if done.outcome != "accepted":
             where = {"target": self._target, "incident": incident_id}
             log_.warning("a message could not be made a summary", **where, outcome=done.outcome, reason=done.detail)
+
+    async def leave(self, incident: Incident) -> str | None:
+        """The last edit of its first message, in a chat that the target leads to no more; why there is none, if so.
+
+        For an incident that is over, it is the summary. Called once `run` has ended. Raises `Fenced` and `Unwritable`.
+        """
+        reason = None
+        for _ in range(_FAREWELL_TRIES):
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(max(self._not_before - now, self._bucket.idle_wait(now)))
+            begun = asyncio.get_running_loop().time()
+            if (known := self._journal.incidents.get(incident.incident_id)) is not None:
+                await self._journal.confirm(known)  # as before a text: is it still ours to tell?
+                incident = self._journal.incidents.get(incident.incident_id, known)
+            first = first_message(incident, self._target, self._place)
+            told = last_told(incident, self._target, self._place)
+            if first is None or told is None:
+                return None
+            form, now_ms = self._settings.form, self._clock.now_ms()
+            made = summary(incident, first, now_ms, form)
+            if incident.closed_ms is None:
+                made = farewell(incident, in_form(told, form), first, now_ms)
+            outcome = await self._edit(made, first.message_id, begun)
+            self._metrics.edits.labels(self._target, word(outcome)).inc()
+            if isinstance(outcome, Accepted):
+                return None
+            reason = outcome.reason
+            if isinstance(outcome, Refused):
+                break
+        return reason
 
     async def _edit(self, made: Notice, message_id: str, begun: float) -> Outcome:
         """`begun`: when it was last known to be ours to tell, by the loop's clock."""

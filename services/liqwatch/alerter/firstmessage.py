@@ -43,6 +43,24 @@ def first_told(steps: Sequence[Step]) -> set[int]:
     return set(found.values())
 
 
+def last_told(incident: Incident, target: str, place: str) -> Step | None:
+    """The newest step that the target was told there."""
+    for step in reversed(incident.steps):
+        if any(_is_told(one) and one.target == target and one.place in (None, place) for one in step.attempts):
+            return step
+    return None
+
+
+def places(incident: Incident) -> set[tuple[str, str]]:
+    """Targets, and places where they have a message about the incident that has an id."""
+    return {
+        (one.target, one.place)
+        for step in incident.steps
+        for one in step.attempts
+        if one.place is not None and one.message_id and _is_told(one)
+    }
+
+
 def _is_told(attempt: Attempt) -> bool:
     return attempt.about is None and attempt.outcome == "accepted"
 

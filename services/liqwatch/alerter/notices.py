@@ -72,6 +72,13 @@ def summary(incident: Incident, first: FirstMessage, now_ms: int, form: str = "l
     return replace(written_anew(incident, end, first, now_ms), text=text)
 
 
+def farewell(incident: Incident, told: Step, first: FirstMessage, now_ms: int) -> Notice:
+    """The last text of the first message in a chat that the target leads to no more: `told` is the newest it knows."""
+    text = f"Followed in another chat since {moment(now_ms)}. The last that was told here, at {moment(told.at_ms)}:"
+    made = written_anew(incident, told, first, now_ms)
+    return replace(made, headline=f"Continued in another chat: {made.headline}", text=f"{text}\n{told.text}")
+
+
 def _course(incident: Incident, end: Step) -> list[str]:
     closed_ms = incident.closed_ms or end.at_ms
     lasted = duration(closed_ms - incident.opened_ms)

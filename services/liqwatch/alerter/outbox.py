@@ -11,12 +11,12 @@ from ..clock import Clock
 from ..events import Attempt, Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
-from .delivery import Courier
-from .firstmessage import SUMMARY_WITHIN_MS
+from .delivery import STAYS, Courier
+from .firstmessage import SUMMARY_WITHIN_MS, places
 from .illustrating import PictureSource
 from .incidents import Delivery, attempts, step_at, undelivered, with_attempt
 from .journal import Journal
-from .notifiers.base import NotifierKind
+from .notifiers.base import NotifierKind, place
 from .sending import Sender
 
 _REPORT_WITHIN_MS = 3_600_000  # a refusal older than this is in the record, and is no news any more
@@ -50,6 +50,9 @@ class Outbox:
         self._settings: dict[str, TargetSettings] = dict(targets)
         self._posts: dict[str, _Post] = {}
         self._ending: list[asyncio.Task[None]] = []
+        self._leaving: list[asyncio.Task[None]] = []
+        self._places: set[str] = set()  # that a target of this process has led to: what is there was, or is, seen to
+        self._left: set[tuple[str, str, str]] = set()  # incident, target and place of a message that stays as it is
         self._durable: dict[str, int] = {}  # incident -> time of its newest step that the log has
         self._journal: Journal | None = None
         self._shown: set[str] = set(targets)  # have a value in the metrics
@@ -68,6 +71,7 @@ class Outbox:
                 post.courier.stop()
                 if post.task is not None:
                     self._ending.append(post.task)
+                    self._leave(post, targets.get(name), post.task)
                 del self._posts[name]
         before, self._settings = self._settings, dict(targets)
         for name, target in targets.items():
@@ -84,6 +88,7 @@ class Outbox:
     def written(self, incident: Incident) -> None:
         """The log has this state: its steps may be told."""
         self._durable[incident.incident_id] = incident.steps[-1].at_ms
+        self._see_left(incident)
         self.offer(incident.incident_id)
 
     def offer(self, incident_id: str) -> None:
@@ -133,8 +138,10 @@ class Outbox:
         """Lets go of what was kept about an incident that is over; of all, when they are not ours any more."""
         if incident_id is None:
             self._durable.clear()
+            self._left.clear()
         else:
             self._durable.pop(incident_id, None)
+            self._left = {one for one in self._left if one[0] != incident_id}
 
     def count(self, incidents: Iterable[Incident], now_ms: int) -> None:
         """Sets the metrics of what is pending."""
@@ -151,10 +158,12 @@ class Outbox:
         self._shown = set(pending)
         self._metrics.outbox_oldest.set(max(0, now_ms - oldest) / 1000 / self._clock.speed)
         self._ending = [task for task in self._ending if not task.done()]
+        self._leaving = [task for task in self._leaving if not task.done()]
 
     async def end(self, seconds: float) -> None:
         """Lets every courier finish the message in hand, for so long at most."""
-        tasks = [post.task for post in self._posts.values() if post.task is not None] + self._ending
+        tasks = [post.task for post in self._posts.values() if post.task is not None]
+        tasks += self._ending + self._leaving
         for post in self._posts.values():
             post.courier.stop()
         if tasks:
@@ -179,7 +188,31 @@ class Outbox:
         )
         # A successor waits for its predecessor, which may have this target's message in hand.
         waits = tuple(self._ending) if before is not None else ()
+        self._places.add(place(target))
         self._posts[name] = _Post(courier, asyncio.create_task(_after(waits, courier.run), name=f"target {name}"))
+
+    def _leave(self, post: _Post, now: TargetSettings | None, ended: "asyncio.Task[None]") -> None:
+        """Where the target leads to another chat: in the old one its messages say so, while its address is known."""
+        if (
+            now is None
+            or place(now) == place(post.courier.settings)
+            or self._journal is None
+            or not self._journal.acting
+        ):
+            return
+        incidents = list(self._journal.incidents.values())
+        leaving = _after((ended,), lambda: post.courier.leave(incidents))
+        self._leaving.append(asyncio.create_task(leaving, name=f"target {post.courier.name}, leaving"))
+
+    def _see_left(self, incident: Incident) -> None:
+        """A message of before the start, in a chat that its target leads to no more: nobody can edit it there."""
+        for target, where in places(incident) if incident.closed_ms is None else ():
+            key = (incident.incident_id, target, where)
+            if target in self._posts and where not in self._places and key not in self._left:
+                self._left.add(key)
+                self._metrics.left_behind.labels(target).inc()
+                reason = "its address was changed while the alerter was down"
+                log_.warning(STAYS, target=target, incident=incident.incident_id, reason=reason)
 
     def _done(self, delivery: Delivery) -> None:
         if self._overflowed:
