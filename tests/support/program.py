@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,11 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT = 60.0  # seconds; generous for slow machines, every wait ends as soon as its condition holds
 
 
+PORTS = range(16_384, 32_768)  # Linux gives connections, and who asks for any port, those from 32768 on
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no connection takes before the program for which it is meant does."""
+    choose = random.SystemRandom()  # another process that tests must not choose the same
+    while True:
+        port = choose.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def liqwatch(*arguments: str, stdin: str = "", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -65,6 +75,15 @@ class Program:
                 body = await response.json() if "json" in response.content_type else await response.text()
                 return response.status, body
         return 0, None
+
+    async def said(self, text: str, limit: float = START_LIMIT) -> None:
+        """Waits until the text is on stdout; fails with stderr at the limit, and as soon as the program has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                while text not in self.stdout and self.process.returncode is None:
+                    await asyncio.sleep(0.05)
+        if text not in self.stdout:
+            raise AssertionError(f"never said {text!r}, exit {self.process.returncode}\n{self.stderr[-4000:]}")
 
     async def ready(self, limit: float = START_LIMIT) -> None:
         """Waits until /readyz says ready."""
