@@ -127,7 +127,7 @@ class PastReader:
 
             start = since(now_ms() - BACK_MS)
             events = follow(LIQUIDATIONS, lambda: start, values(lambda value: tape.take(value, now_ms())), told)
-            prices = follow(PRICES, lambda: start, values(tape.take_price), _nothing)
+            prices = follow(PRICES, lambda: start, values(lambda value: tape.take_price(value, now_ms())), _nothing)
             readings += [events.run(), prices.run()]
         return readings
 
