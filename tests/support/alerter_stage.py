@@ -18,7 +18,7 @@ from liqwatch.eventlog import Entry
 from liqwatch.events import Coverage, Incident
 from liqwatch.metrics import AlerterMetrics, ServiceMetrics
 from liqwatch.routes import RouteSettings
-from liqwatch.settings import RuleSettings, Settings, TargetSettings
+from liqwatch.settings import RuleSettings, Settings, TargetSettings, TemplateSettings
 from liqwatch.topics import ALERTS, COVERAGE, TOTALS
 from liqwatch.wire import Heartbeat, LargestRecord, Totals, encode
 
@@ -70,6 +70,7 @@ class Stage:
     venues: dict[str, str] = field(default_factory=dict)
     routes: list[dict[str, Any]] = field(default_factory=list)
     pictures: PictureSource | None = None
+    templates: Mapping[str, str] = field(default_factory=dict)
     playing: list[Playing] = field(default_factory=list)
     _generation: int = 1
     _beats: "asyncio.Task[None] | None" = None
@@ -97,6 +98,7 @@ class Stage:
     def settings(self, rules: list[dict[str, Any]] | None = None) -> Settings:
         return Settings(
             targets=dict(self.targets) or {"console": TargetSettings(kind="console")},
+            templates={name: TemplateSettings(text=text) for name, text in self.templates.items()},
             routes=tuple(RouteSettings.model_validate(route) for route in self.routes),
             rules=tuple(RuleSettings.model_validate(rule) for rule in (self.rules if rules is None else rules)),
         )

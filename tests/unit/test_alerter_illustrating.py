@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from liqwatch.alerter.illustrating import QUEUE_SIZE
+from liqwatch.alerter.zones import UTC, Zone
 from liqwatch.events import Incident, Step
 from liqwatch.settings import TargetSettings
 from tests.support.alerter_stage import Playing, Stage, longs, until
@@ -23,12 +24,14 @@ class Drawer:
     def __init__(self, png: bytes | None = PNG) -> None:
         self.png = png
         self.asked: list[str] = []
+        self.zones: list[Zone] = []
         self.fails: Exception | None = None
         self.may_draw = asyncio.Event()
         self.may_draw.set()
 
-    async def of(self, incident: Incident, step: Step) -> bytes | None:
+    async def of(self, incident: Incident, step: Step, zone: Zone) -> bytes | None:
         self.asked.append(step.kind)
+        self.zones.append(zone)
         await self.may_draw.wait()
         if self.fails is not None:
             raise self.fails
@@ -199,6 +202,21 @@ async def test_more_pictures_than_may_wait_are_dropped() -> None:
                 await on.total(20_000_000, scope=f"base=C{number}")
             await until(lambda: counted(one, "dropped") == 1, within=15)
             assert QUEUE_SIZE + 2 == len(chat.accepted)
+
+
+async def test_the_times_of_a_picture_are_those_of_the_words_before_it() -> None:
+    templates = {"kolkata": "{{ say.headline }}\n{{ say.as_of }}\nStand: {{ now | at('Asia/Kolkata') }}"}
+    drawer = Drawer()
+    async with ChatServer() as chat:
+        targets = {
+            "desk": chat.target("telegram", picture=True),
+            "india": chat.target("telegram", picture=True, form="kolkata"),
+        }
+        async with Stage([longs()], targets, pictures=drawer, templates=templates) as on:
+            await on.start()
+            await on.total(1_200_000_000)
+            await chat.wait_for_pictures(2)
+            assert {UTC, Zone("IST (UTC+5:30)", 330)} == set(drawer.zones)
 
 
 async def test_no_picture_is_sent_again_after_a_restart() -> None:

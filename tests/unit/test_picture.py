@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 import structlog
@@ -18,6 +20,8 @@ from liqwatch.alerter import picture, pictures
 from liqwatch.alerter.day import DAY_MINUTES, MINUTE_MS, Crossing, Day, MinuteBook, day, from_ms
 from liqwatch.alerter.picture import HEIGHT, WIDTH, PictureUnavailable, draw
 from liqwatch.alerter.pictures import QUEUE_SIZE, Pictures
+from liqwatch.alerter.values import at, clock
+from liqwatch.alerter.zones import UTC, Zone, told_in
 from liqwatch.amounts import DOLLAR, money
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
@@ -315,7 +319,37 @@ def test_a_gap_is_a_gap_in_the_line_and_grey_in_both_panels() -> None:
 
 def test_a_name_that_the_font_lacks_and_two_dollar_signs_are_no_trouble() -> None:
     """A warning is an error here: a missing glyph would be one, and so would a formula between two dollar signs."""
-    Drawn(shown(title=r"$\frac{1}$ of 漢字 <b>_x_^ $ liquidated" + " and more" * 40, zone="Asia/Kolkata"))
+    Drawn(shown(title=r"$\frac{1}$ of 漢字 <b>_x_^ $ liquidated" + " and more" * 40))
+
+
+KOLKATA = Zone("IST (UTC+5:30)", 330)
+
+
+@pytest.mark.parametrize(
+    ("zone", "minute", "words"),
+    [(Zone("CET (UTC+1)", 60), 16, "06:00"), (KOLKATA, 106, "12:00"), (Zone("EST (UTC-5)", -300), 16, "29 Jan")],
+)
+def test_the_ticks_are_at_full_hours_of_the_zone_with_the_date_at_its_midnight(
+    zone: Zone, minute: int, words: str
+) -> None:
+    """The day begins at 04:44 UTC."""
+    found = {label: x for x, label in picture._hours(shown(zone=zone))}
+    assert (minute, 8) == (found[words], len(found))
+    assert draw(shown(zone=zone)) != draw(shown())
+
+
+def test_every_zone_is_read_back_from_the_times_that_a_template_writes() -> None:
+    for name, ms in product(available_timezones(), (AS_OF_MS, AS_OF_MS + 182 * 86_400_000)):
+        read = told_in(f"Was $1B at 04:43:10 UTC.\nStand: {at(ms, name)}, {clock(ms, 'Asia/Kolkata')}")
+        if at(ms, name).endswith(" UTC"):
+            assert KOLKATA == read
+        else:
+            assert (at(ms, name), clock(ms, name)) == (read.at(ms), read.clock(ms))
+
+
+@pytest.mark.parametrize("words", ["", "at 04:43 UTC", "10:00 of (UTC+1", "7:00 UTC+1", "10:00UTC+1"])
+def test_words_without_another_zone_are_of_utc(words: str) -> None:
+    assert (UTC, "04:43 UTC", "2026-01-30 04:43:10 UTC") == (told_in(words), UTC.clock(AS_OF_MS), UTC.at(AS_OF_MS))
 
 
 def test_a_day_on_which_nothing_happened_can_be_drawn() -> None:

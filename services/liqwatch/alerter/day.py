@@ -13,6 +13,7 @@ from ..events import Incident, SideOrBoth, Step
 from ..spelling import parse_duration
 from ..wire import decode_bar, micros
 from .text import exact
+from .zones import UTC, Zone
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1440
@@ -44,7 +45,7 @@ class Day:
     usd: int  # the same at `as_of_ms`
     crossings: Sequence[Crossing] = ()  # of the incident, oldest first
     gaps: Sequence[Span] = ()  # nobody watched
-    zone: str = "UTC"  # of the times that are shown
+    zone: Zone = UTC  # of the times that are shown
 
 
 _Part = tuple[int, "array[int]"]  # generation, rows
@@ -111,7 +112,9 @@ class MinuteBook:
         return Minutes(list(self._parts.items()), list(self._numbers))
 
 
-def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str], gaps: Sequence[Span]) -> Day:
+def day(
+    incident: Incident, step: Step, minutes: Minutes, majors: Collection[str], gaps: Sequence[Span], zone: Zone = UTC
+) -> Day:
     """The 24 hours before the step. `gaps` are those of the incident's scope in that time; of a minute or less they
     are not shown: what was watched just now is not on record yet."""
     gaps = [(start, end) for start, end in gaps if end - start > MINUTE_MS]
@@ -141,6 +144,7 @@ def day(incident: Incident, step: Step, minutes: Minutes, majors: Collection[str
         usd=total(step),
         crossings=[_crossing(incident, one, total(one)) for one in _rising(incident, first * MINUTE_MS, step.at_ms)],
         gaps=gaps,
+        zone=zone,
     )
 
 

@@ -13,9 +13,11 @@ import structlog
 from ..events import Incident, Step
 from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
+from .notices import in_form
 from .notifiers.base import Accepted, NotSent, Outcome, Picture, Response, TakesPictures, word
 from .pace import Bucket
 from .sending import Sender
+from .zones import Zone, told_in
 
 QUEUE_SIZE = 4
 _DRAWN_WITHIN = 30.0  # seconds
@@ -29,8 +31,8 @@ log_ = structlog.get_logger("alerter")
 class PictureSource(Protocol):
     """Where pictures come from."""
 
-    async def of(self, incident: Incident, step: Step) -> bytes | None:
-        """A PNG for the step; None where there is nothing to draw. May take long and may raise."""
+    async def of(self, incident: Incident, step: Step, zone: Zone) -> bytes | None:
+        """A PNG for the step, its times in that zone; None where there is nothing to draw. May take long, may raise."""
         ...
 
 
@@ -108,7 +110,9 @@ class Illustrating:
         """A PNG, or the word for why there is none."""
         try:
             async with asyncio.timeout(_DRAWN_WITHIN):
-                png = await self._source.of(wanted.incident, wanted.step)
+                told = in_form(wanted.step, self._settings.form)
+                zone = told_in(f"{told.headline}\n{told.text}")
+                png = await self._source.of(wanted.incident, wanted.step, zone)
         except TimeoutError:
             return "late"
         except Exception as error:

@@ -10,12 +10,10 @@ from importlib.util import find_spec
 from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from ..amounts import DOLLAR, money
 from .day import MINUTE_MS, Day
 from .text import exact, span_words
-from .values import at, clock
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +76,7 @@ def _title(figure: "Figure", day: Day) -> int:
     figure.text(0.022, 0.965, _plain("\n".join(lines)), size=15, weight="bold", color=_INK, va="top", linespacing=1.25)
     shown = f"{_SUBJECT[day.side].capitalize()}, rolling total of {span_words(day.window)}"
     figure.text(0.022, 0.9 - 0.055 * (len(lines) - 1), _plain(shown), size=11, color=_QUIET, va="top")
-    as_of = f"as of {at(day.as_of_ms, day.zone)}"
+    as_of = f"as of {day.zone.at(day.as_of_ms)}"
     figure.text(0.975, 0.9 - 0.055 * (len(lines) - 1), _plain(as_of), size=11, color=_QUIET, va="top", ha="right")
     return len(lines)
 
@@ -112,7 +110,7 @@ def _say_crossing(axes: "Axes", day: Day) -> None:
     what = f"past {one.words}" if one.words else "alert"
     on_the_right = _x(day, one.at_ms) > len(day.longs) / 2
     axes.annotate(
-        _plain(f"{what} at {clock(one.at_ms, day.zone)}"), (_x(day, one.at_ms), one.usd / DOLLAR),
+        _plain(f"{what} at {day.zone.clock(one.at_ms)}"), (_x(day, one.at_ms), one.usd / DOLLAR),
         xytext=(-5 if on_the_right else 5, 7), textcoords="offset points", va="bottom",
         ha="right" if on_the_right else "left", size=10, color=_INK,
     )  # fmt: skip
@@ -147,7 +145,7 @@ def _say_peak(axes: "Axes", day: Day, longs: Sequence[float], shorts: Sequence[f
     usd, minute = side[number], day.from_ms + number * MINUTE_MS
     on_the_right = number > len(side) / 2
     axes.annotate(
-        _plain(f"{money(int(usd * DOLLAR))} at {clock(minute, day.zone)}"), (number + 0.5, -usd if is_long else usd),
+        _plain(f"{money(int(usd * DOLLAR))} at {day.zone.clock(minute)}"), (number + 0.5, -usd if is_long else usd),
         xytext=(-6 if on_the_right else 6, 0), textcoords="offset points", size=9.5, color=_QUIET,
         ha="right" if on_the_right else "left", va="bottom" if is_long else "top",
     )  # fmt: skip
@@ -188,20 +186,16 @@ def _times(axes: "Axes", day: Day) -> None:
     hours = list(_hours(day))
     axes.set_xticks([x for x, _ in hours], [label for _, label in hours])
     axes.tick_params(axis="x", length=4, color=_GRID)
-    axes.set_xlabel(f"Time, {at(day.as_of_ms, day.zone).split(' ', 2)[2]}", color=_QUIET, size=10)
+    axes.set_xlabel(f"Time, {day.zone.words}", color=_QUIET, size=10)
 
 
 def _hours(day: Day) -> Iterator[tuple[float, str]]:
     moment = datetime.fromtimestamp(day.from_ms / 1000, UTC).replace(minute=0, second=0)
     while (x := _x(day, int(moment.timestamp() * 1000))) <= len(day.longs):
-        local = moment.astimezone(_zone(day.zone))
+        local = day.zone.local(int(moment.timestamp() * 1000))
         if x >= 0 and local.hour % 3 == 0 and local.minute == 0:
             yield x, f"{local:%H:%M}" if local.hour else f"{local.day} {local:%b}"
         moment += timedelta(minutes=15)  # there are zones of 30 and of 45 minutes
-
-
-def _zone(name: str) -> Any:
-    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def _x(day: Day, ms: int) -> float:

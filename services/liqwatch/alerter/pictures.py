@@ -21,6 +21,7 @@ from ..settings import TargetSettings
 from ..topics import BARS, Topic
 from . import picture
 from .day import Gaps, MinuteBook, day, from_ms
+from .zones import UTC, Zone
 
 QUEUE_SIZE = 8  # pictures that wait to be drawn
 _KEPT = 16  # pictures that were drawn: several targets want the same one
@@ -28,6 +29,7 @@ _WITHIN = 25.0  # seconds, for the bars to be read, and for a place in the threa
 _FORGET_EVERY = 120  # fetches: once in a minute or so
 
 Follow = Callable[[Topic, Callable[[], Start], Callable[[Record], None], Callable[[int], None]], Follower]
+_Key = tuple[str, int, Zone]  # incident, time of the step
 log_ = structlog.get_logger("alerter")
 
 
@@ -49,7 +51,7 @@ class Pictures:
         self._book = MinuteBook(int((timedelta(days=1, minutes=2) + keep).total_seconds() * 1000))
         self._wanted = asyncio.Event()
         self._read = asyncio.Event()
-        self._made: OrderedDict[tuple[str, int], asyncio.Task[bytes]] = OrderedDict()
+        self._made: OrderedDict[_Key, asyncio.Task[bytes]] = OrderedDict()
         self._worker = _Worker()
 
     def use(self, targets: Mapping[str, TargetSettings]) -> None:
@@ -74,18 +76,18 @@ class Pictures:
         bars = self._follow(BARS, lambda: since(began_ms - self._book.keep_ms), values(self._book.take), taken)
         await bars.run()
 
-    async def of(self, incident: Incident, step: Step) -> bytes | None:
-        """A PNG of the 24 hours before the step, drawn once for all who ask. None where there is nothing to draw: no
-        total, or too many wait. Raises `PictureUnavailable`, or `TimeoutError` where it takes too long."""
+    async def of(self, incident: Incident, step: Step, zone: Zone = UTC) -> bytes | None:
+        """A PNG of the 24 hours before the step, drawn once for all who ask in a zone. None where there is nothing to
+        draw: no total, or too many wait. Raises `PictureUnavailable`, or `TimeoutError` where it takes too long."""
         if incident.rule_kind == "feed":
             return None
-        key = (incident.incident_id, step.at_ms)
+        key = (incident.incident_id, step.at_ms, zone)
         drawing = self._made.get(key)
         if drawing is None:
             if self._worker.waiting >= QUEUE_SIZE:
                 log_.warning("a picture is left out: too many wait", incident=incident.incident_id)
                 return None
-            drawing = self._made[key] = asyncio.create_task(self._drawn(incident, step), name="picture")
+            drawing = self._made[key] = asyncio.create_task(self._drawn(incident, step, zone), name="picture")
             drawing.add_done_callback(lambda done: self._forget_failed(key, done))
             while len(self._made) > _KEPT:
                 self._made.popitem(last=False)
@@ -97,17 +99,17 @@ class Pictures:
             drawing.cancel()
         self._worker.close()
 
-    def _forget_failed(self, key: tuple[str, int], done: "asyncio.Task[bytes]") -> None:
+    def _forget_failed(self, key: _Key, done: "asyncio.Task[bytes]") -> None:
         """Who asks next may have more luck."""
         if done.cancelled() or done.exception() is not None:
             self._made.pop(key, None)
 
-    async def _drawn(self, incident: Incident, step: Step) -> bytes:
+    async def _drawn(self, incident: Incident, step: Step, zone: Zone) -> bytes:
         async with asyncio.timeout(_WITHIN):
             await self._read.wait()
             gaps = self._unwatched(incident.scope, from_ms(step.at_ms), step.at_ms)
             minutes, majors = self._book.minutes(), tuple(self._majors())
-            png: bytes = await self._worker.do(lambda: picture.draw(day(incident, step, minutes, majors, gaps)))
+            png: bytes = await self._worker.do(lambda: picture.draw(day(incident, step, minutes, majors, gaps, zone)))
             return png
 
     def _warm(self) -> None:
