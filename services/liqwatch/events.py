@@ -152,12 +152,12 @@ class Bar(Message):
 
 
 class Price(Message):
-    """USD price of a coin."""
+    """USD price of a coin: the mark price of one of its contracts, where a stablecoin counts as a dollar."""
 
-    base: str
-    usd: DecimalText
-    at_ms: Milliseconds
-    venue: str
+    base: str = Field(description="The coin, as in `Liquidation`.")
+    usd: DecimalText = Field(description="Above zero.")
+    at_ms: Milliseconds = Field(description="The venue's clock.")
+    venue: str = Field(description="Whose mark price it is.")
 
 
 class PartitionEvidence(BaseModel):

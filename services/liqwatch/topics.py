@@ -83,8 +83,8 @@ PRICES = Topic(
     retention=timedelta(days=7),
     compacted=True,
     writers=("collector",),
-    readers=("collector", "alerter", "web"),
-    about="USD price of a coin, once a second at most.",
+    readers=("alerter",),
+    about="USD mark prices of BTC and ETH, once a second and coin at most; only the newest is worth anything.",
 )
 ALERTS = Topic(
     name="liqwatch.alerts.v1",

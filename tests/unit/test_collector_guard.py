@@ -20,7 +20,7 @@ from liqwatch.collector.herd import Herd
 from liqwatch.collector.intake import Intake
 from liqwatch.collector.meter import Meter
 from liqwatch.collector.sides import Sides
-from liqwatch.events import Reason, RejectedFrame, plain
+from liqwatch.events import Price, Reason, RejectedFrame, plain
 from liqwatch.metrics import CollectorMetrics
 from liqwatch.topics import LIQUIDATIONS
 from liqwatch.venues.base import FrameKind, Received
@@ -204,6 +204,8 @@ class Kept:
 
     def liquidations(self, items: Sequence[Liquidation]) -> None:
         self.events += [item.event_id for item in items]
+
+    def price(self, message: Price) -> None: ...
 
     def rejected(self, message: RejectedFrame) -> None: ...
 

@@ -21,7 +21,7 @@ from liqwatch.collector.gunzip import LARGEST, gunzip
 from liqwatch.collector.intake import Intake, shown
 from liqwatch.collector.meter import Meter
 from liqwatch.collector.watch import LIMITS, Rejections, Watch
-from liqwatch.events import RejectedFrame
+from liqwatch.events import Price, RejectedFrame
 from liqwatch.metrics import CollectorMetrics
 from liqwatch.venues.base import Instrument, Venue
 from liqwatch.wire import Liquidation
@@ -41,6 +41,8 @@ class Outlet:
 
     def liquidations(self, items: Sequence[Liquidation]) -> None:
         self.events += [item.event_id for item in items]
+
+    def price(self, message: Price) -> None: ...
 
     def rejected(self, message: RejectedFrame) -> None:
         self.frames.append(message)

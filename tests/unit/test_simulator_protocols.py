@@ -123,6 +123,21 @@ async def test_binance_mark_prices_tick_on_the_same_socket(sim: Simulator) -> No
     assert ["markPriceUpdate"] * 3 == [tick["e"] for tick in ticks]
 
 
+async def test_binance_mark_prices_follow_the_orders_also_for_who_comes_later(sim: Simulator) -> None:
+    async def mark(symbol: str) -> Any:
+        async with Open(sim, "binance", f"/market/ws/{symbol.lower()}@markPrice@1s") as client:
+            tick = await client.hear()
+        assert symbol == tick["s"]
+        return tick["p"]
+
+    assert "113000.00000000" == await mark("BTCUSDT")
+    for price in [90_000] * 20 + [100_000] * 4 + [104_000] * 4:
+        await sim.send("binance", "BTCUSDT", "long", str(price), "1")
+        await sim.send("binance", "BTCUSD_PERP", "long", "80000", "1")
+    assert "102000.00000000" == await mark("BTCUSDT")  # of the last eight
+    assert "4000.00000000" == await mark("ETHUSDT")
+
+
 async def test_binance_refuses_an_unknown_stream(sim: Simulator) -> None:
     async with Open(sim, "binance", "/market/ws") as client:
         refused = await client.ask({"method": "SUBSCRIBE", "params": ["nope@forceOrder"], "id": 7})

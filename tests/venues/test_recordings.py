@@ -32,6 +32,7 @@ def test_a_frame_comes_out_as_its_recording_says(name: str, number: int, line: d
     if "reason" in line:
         assert line["reason"] == received.bad_rows[0].reason.value
     assert line.get("replies", []) == list(received.replies)
+    assert line.get("prices", []) == [price.model_dump(exclude={"version"}) for price in received.prices]
 
 
 @pytest.mark.parametrize("name", recordings.NAMES)

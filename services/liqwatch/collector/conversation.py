@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ..venues.base import Frame, FrameKind, Received, Session, Venue
+from ..venues.base import CONTROL, Frame, FrameKind, Received, Session, Venue
 from .failures import Failure
 from .gunzip import gunzip
 from .intake import Intake
@@ -80,8 +80,8 @@ class Conversation:
         kind = received.kind
         if kind is FrameKind.CONTROL:
             watch.last_control, self._last_control_ms = now, at_ms
-            if not self._delivered or received.error is not None:
-                self._delivers(received.error)
+            if not self._delivered or received is not CONTROL:
+                self._ticked(frame, received, at_ms)
         elif kind is FrameKind.DATA:
             self._intake.take(self.session, self.meter, frame, received, at_ms)
             self._rejections.note(False)
@@ -148,6 +148,14 @@ class Conversation:
             self._acknowledged_at = self._watch.last_control = now
             self._last_control_ms = self._last_good_ms = at_ms
             self._turn("delivering" if self._delivered else "acknowledged")
+
+    def _ticked(self, frame: Frame, received: Received, at_ms: int) -> None:
+        missing = received.error
+        if received.prices or received.bad_rows:  # what is wrong with a price is nothing that the route lacks
+            self._intake.price(self.meter, frame, received, at_ms)
+            missing = None
+        if not self._delivered or missing is not None:
+            self._delivers(missing)
 
     def _delivers(self, missing: str | None = None) -> None:
         self._delivered = True

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from ..clock import Clock
-from ..events import SIDES, Reason, RejectedFrame
+from ..events import SIDES, Price, Reason, RejectedFrame
 from ..metrics import CollectorMetrics
 from ..topics import MAX_FRAME_BYTES
 from ..venues.base import BadRow, Frame, FrameKind, Received, Session, Venue
@@ -19,6 +19,8 @@ from .sides import Sides
 
 _MOST_HELD = 1000  # frames
 _TELL_EVERY_MS = 600_000  # of one symbol
+_BAD_PRICE_EVERY_MS = 60_000  # they come every second: so often one is counted and kept
+_PRICE_OFF_MS = 60_000  # by our clock, at speed 1
 _TIME_EVERY_MS = 5  # of a burst, so many milliseconds give one observation of the latency
 
 
@@ -26,6 +28,8 @@ class Outlet(Protocol):
     """Where events go."""
 
     def liquidations(self, items: Sequence[Liquidation]) -> None: ...
+
+    def price(self, message: Price) -> None: ...
 
     def rejected(self, message: RejectedFrame) -> None: ...
 
@@ -76,6 +80,8 @@ class Intake:
         self._events = {side: metrics.events.labels(venue.name, side).inc for side in SIDES}
         self._counted = dict.fromkeys(SIDES, 0)  # since `show_counts`: a metric costs more than all else here
         self._timed_ms = 0
+        self._bad_price_ms = -_BAD_PRICE_EVERY_MS
+        self._price_off_ms = int(_PRICE_OFF_MS * clock.speed)
         self._latency = metrics.latency.labels(venue.name).observe
         self._rejected = {reason: metrics.rejected.labels(venue.name, reason.value).inc for reason in Reason}
         self._refused = metrics.refused.labels(venue.name).inc
@@ -97,6 +103,19 @@ class Intake:
                 self._decode_again(self._held.popleft())
             self._held.append(_hold(session, meter, frame, received, at_ms, waits))
         return received.kind is FrameKind.REJECTED and not waits
+
+    def price(self, meter: Meter, frame: Frame, received: Received, at_ms: int) -> None:
+        """Prices that came with a control frame. Of bad ones, or of another time, one a minute is rejected."""
+        bad = list(received.bad_rows)
+        for price in received.prices:
+            if abs(price.at_ms - at_ms) <= self._price_off_ms:
+                self._outlet.price(price)
+            else:
+                off = (price.at_ms - at_ms) / 1000
+                bad.append(BadRow(Reason.BAD_TIME, f"{price.base}: a price {off:+.0f} s from our clock"))
+        if bad and abs(at_ms - self._bad_price_ms) >= _BAD_PRICE_EVERY_MS:
+            self._bad_price_ms = at_ms
+            self.reject(meter.feed, frame, bad[0].error, at_ms, bad[0].reason)
 
     def show_counts(self) -> None:
         """Brings the metric of events up to date; to be called at least once a second."""

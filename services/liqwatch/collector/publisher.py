@@ -1,4 +1,4 @@
-"""What the collector writes to the log: liquidations, coverage, rejected frames. Nothing that comes in waits here."""
+"""What the collector writes to the log: events, coverage, rejected frames, prices. Nothing that comes in waits here."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ import structlog
 
 from ..clock import Clock
 from ..eventlog import Entry, Log
-from ..events import Completeness, Coverage, Reason, RejectedFrame
+from ..events import Completeness, Coverage, Price, Reason, RejectedFrame
 from ..metrics import CollectorMetrics, ServiceMetrics
 from ..settings import CollectorSettings
 from ..topics import COVERAGE, LIQUIDATIONS, MAX_FRAME_BYTES, REJECTED_FRAMES, Topic
@@ -19,6 +19,7 @@ from ..wire import Liquidation, encode
 from .lane import Lane
 from .link import LogLink
 from .outflow import Outflow
+from .prices import Prices
 from .spool import Damage, Spool, Spooled
 from .watch import LIMITS
 
@@ -67,6 +68,7 @@ class Publisher:
         self._rejected = Lane(
             self._link, REJECTED_FRAMES, _MOST_REJECTED, lambda: self._once("rejected frames not kept, only counted")
         )
+        self._prices = Prices(log, clock)
         self._numbers = count()
         self._losses: dict[str, _Loss] = {}
         self._told: set[str] = set()
@@ -105,12 +107,17 @@ class Publisher:
         entry = Entry(message.venue.encode(), message.model_dump_json().encode(), message.received_time_ms)
         self._rejected.put(str(next(self._numbers)), entry)
 
+    def price(self, message: Price) -> None:
+        """What a coin costs now: of no worth later, so it waits for no log and for no stop."""
+        self._prices.put(message)
+
     async def run(self) -> None:
         """Appends until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._outflow.run(), name="publish liquidations")
             tasks.create_task(self._coverage.run(), name="publish coverage")
             tasks.create_task(self._rejected.run(), name="publish rejected frames")
+            tasks.create_task(self._prices.run(), name="publish prices")
 
     async def close(self, running: asyncio.Task[None], within: float) -> None:
         """Ends `running` when everything is in the log, the log is away, or `within` is over; saves the rest."""

@@ -17,7 +17,7 @@ from ..collector.intake import Intake
 from ..collector.meter import Meter
 from ..collector.socket import Ended, Socket
 from ..collector.watch import LIMITS
-from ..events import RejectedFrame
+from ..events import Price, RejectedFrame
 from ..metrics import CollectorMetrics
 from ..settings import Settings, VenueSettings
 from ..venues.base import Feed, History, Instrument, InstrumentList, Venue, build_instruments
@@ -31,6 +31,8 @@ class _Nowhere:
     """Takes what comes and keeps nothing."""
 
     def liquidations(self, items: Sequence[Liquidation]) -> None: ...
+
+    def price(self, message: Price) -> None: ...
 
     def rejected(self, message: RejectedFrame) -> None: ...
 

@@ -51,6 +51,8 @@ _decode = msgspec.json.Decoder(_Frame).decode
 class AsterSession(BinanceSession):
     """All symbols on one socket. Subscribes and is answered as Binance's; its orders are read by its own rules."""
 
+    priced = ()
+
     @override
     def receive(self, frame: Frame, received_ms: int) -> Received:
         try:

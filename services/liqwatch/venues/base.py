@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from ..events import Completeness, PriceKind, Reason
+from ..events import Completeness, Price, PriceKind, Reason
 from ..wire import Liquidation
 
 Frame = str | bytes
@@ -44,6 +44,7 @@ class Received(msgspec.Struct, frozen=True, gc=False):
     bad_rows: Sequence[BadRow] = ()
     error: str | None = None  # text for people: the refusal, or what could not be read
     replies: Sequence[Frame] = ()  # to be sent at once: a pong, the rest of a refused subscription
+    prices: Sequence[Price] = ()  # of coins, where the control channel brings them
 
 
 ACK = Received(FrameKind.ACK)

@@ -8,11 +8,11 @@ which is why a mark price rides along.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from ..events import Reason
+from ..events import Price, Reason, plain
 from ..wire import Liquidation
 from ._asked import Asked
 from ._lists import coin, document, inside, page
@@ -49,6 +49,7 @@ from .base import (
     ACK,
     CONTROL,
     IGNORED,
+    BadRow,
     Feed,
     Frame,
     FrameKind,
@@ -62,6 +63,7 @@ from .base import (
 
 LIQUIDATIONS = "!forceOrder@arr"
 MARK = "btcusdt@markPrice"  # ticks every three seconds
+PRICED = ("BTCUSDT", "ETHUSDT")  # their mark prices are published; each ticks once a second
 # S is the side of the liquidation order: a SELL closes a long.
 SIDES = {"SELL": "long", "BUY": "short"}
 FILLED = Stamp("binance", "fill", "order")
@@ -97,7 +99,9 @@ _decode = msgspec.json.Decoder(_Frame).decode
 
 
 class BinanceSession:
-    """The merged stream on one socket."""
+    """The merged stream on one socket, and beside it the prices of the large coins."""
+
+    priced: ClassVar[Sequence[str]] = PRICED  # symbols
 
     def __init__(self, feed: Feed, instruments: Instruments, symbols: Sequence[str]) -> None:
         self._instruments = instruments
@@ -106,7 +110,11 @@ class BinanceSession:
 
     def opening_frames(self) -> Sequence[Frame]:
         self._asked.ask("1")
-        return [_request(1, LIQUIDATIONS), _request(2, MARK)]
+        # Requests of their own: a refused one must not cost what another asks for.
+        asked = [_request(1, LIQUIDATIONS), _request(2, MARK)]
+        if self.priced:
+            asked.append(_request(3, *(f"{symbol.lower()}@markPrice@1s" for symbol in self.priced)))
+        return asked
 
     def ping_frame(self) -> Frame | None:
         return None  # the server sends ping control frames
@@ -182,7 +190,7 @@ class BinanceSession:
         if kind == "forceOrder":
             return read_rows([message.get("o")], lambda order: self._read(order, received_ms), "o")
         if kind == "markPriceUpdate":
-            return CONTROL
+            return self._marked(message)
         if kind is not None:
             return IGNORED
         error = message if "code" in message else message.get("error")
@@ -199,9 +207,25 @@ class BinanceSession:
         if request == 2:
             self._control = False
             return Received(FrameKind.IGNORED, error=f"no control channel: {text}")
+        if request == 3:
+            return Received(FrameKind.IGNORED, error=f"no prices: {text}")
         if request == 1:
             self._asked.refuse("1")
         return Received(FrameKind.REFUSED, error=text)
+
+    def _marked(self, message: Row) -> Received:
+        """A mark price proves the route whatever it says; `p` is the price, `E` its time."""
+        symbol = message.get("s")
+        instrument = self._instruments.get(str(symbol)) if symbol in self.priced else None
+        if instrument is None or instrument.unpriced is not None:
+            return CONTROL
+        try:
+            usd, at_ms = plain(price_of(message, "p")), moment(field(message, "E"), "E")
+        except RowError as error:
+            bad = BadRow(error.reason, f"{symbol}: {error}", instrument.symbol)
+            return Received(FrameKind.CONTROL, bad_rows=(bad,), error=bad.error)
+        price = Price(base=instrument.base, usd=usd, at_ms=at_ms, venue="binance")
+        return Received(FrameKind.CONTROL, prices=(price,))
 
     def _listed(self, event: Row, received_ms: int) -> Liquidation | None:
         """One of a list of events."""
@@ -230,8 +254,8 @@ class BinanceSession:
         return liquidation(stamp, instrument, side, said, filled, price, time_ms, received_ms)
 
 
-def _request(number: int, stream: str) -> str:
-    return msgspec.json.encode({"method": "SUBSCRIBE", "params": [stream], "id": number}).decode()
+def _request(number: int, *streams: str) -> str:
+    return msgspec.json.encode({"method": "SUBSCRIBE", "params": streams, "id": number}).decode()
 
 
 def read_instruments(listed: InstrumentList, body: bytes) -> InstrumentPage:

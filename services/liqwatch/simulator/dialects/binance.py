@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,7 @@ from .base import Conversation, Frame, HangUp, Listings, RestAnswer, of_product,
 ALL = "!forceOrder@arr"
 MAX_MESSAGES_PER_SECOND = 10
 KINDS = ("aggTrade", "markPrice", "markPrice@1s", "forceOrder")
+MARKED_BY, MARKED_AMONG = 8, 2_000  # a mark is the mean of a symbol's last orders, among the venue's last so many
 
 
 def listings() -> Iterator[Listing]:
@@ -53,10 +55,10 @@ class BinanceDialect:
         place = parts.path.removeprefix("/market")
         if place == "/stream":
             streams = [name for value in parse_qs(parts.query).get("streams", []) for name in value.split("/")]
-            return BinanceConversation(self.listings, self.trouble, routed, wrapped=True, streams=streams)
+            return BinanceConversation(self.listings, self.trouble, routed, True, streams, past=self.past)
         if place == "/ws" or place.startswith("/ws/"):
             streams = [name for name in place.removeprefix("/ws").split("/") if name]
-            return BinanceConversation(self.listings, self.trouble, routed, wrapped=False, streams=streams)
+            return BinanceConversation(self.listings, self.trouble, routed, False, streams, past=self.past)
         return None
 
 
@@ -69,6 +71,7 @@ class BinanceConversation:
     routed: bool
     wrapped: bool
     streams: list[str] = field(default_factory=list)
+    past: Sequence[Entry] = ()
     whole_contracts: bool = False
     _messages: int = 0  # of the client, since the last second
     _ticks: int = 0
@@ -138,13 +141,18 @@ class BinanceConversation:
         if kind.startswith("forceOrder") or self._ticks % every or name == ALL:
             return ()
         if symbol == "!markPrice":
-            marks = [mark_price(listing, now_ms) for listing in self.listings.values()]
+            marks = [self._mark(listing, now_ms) for listing in self.listings.values()]
             return [text({"stream": name, "data": marks} if self.wrapped else marks)]
         listing = self.listings.get(symbol.upper())
         if listing is None:
             return ()
-        make = agg_trade if kind == "aggTrade" else mark_price
+        make = agg_trade if kind == "aggTrade" else self._mark
         return [self._frame(name, make(listing, now_ms))]
+
+    def _mark(self, listing: Listing, now_ms: int) -> Mapping[str, Any]:
+        latest = (entry.price for entry in reversed(self.past[-MARKED_AMONG:]) if entry.listing.key == listing.key)
+        prices = list(islice(latest, MARKED_BY)) or [listing.reference_price]
+        return mark_price(listing, listing.round_price(sum(prices, Decimal()) / len(prices)), now_ms)
 
 
 def order_object(entry: Entry) -> Mapping[str, Any]:
@@ -173,14 +181,14 @@ def order_object(entry: Entry) -> Mapping[str, Any]:
     }
 
 
-def mark_price(listing: Listing, now_ms: int) -> Mapping[str, Any]:
-    price = plain(listing.reference_price)
+def mark_price(listing: Listing, price: Decimal, now_ms: int) -> Mapping[str, Any]:
+    """As the venue writes it, to eight places."""
     return {
         "e": "markPriceUpdate",
         "E": now_ms,
         "s": listing.symbol,
-        "p": price,
-        "i": price,
+        "p": f"{price:.8f}",
+        "i": f"{price:.8f}",
         "r": "0.0001",
         "T": now_ms,
     }
