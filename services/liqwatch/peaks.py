@@ -1,68 +1,98 @@
-"""The highest rolling total of each window ever reached, on one side: exact, after each event. Pure."""
+"""Rolling totals of one side over several windows, exact after each event, and the highest ever reached. Pure.
+
+For who asks after every event: a total is at hand, where `aggregator.window` counts it when it is asked.
+"""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 _TRIM = 100_000  # seconds that no window reaches any more, until they are freed
 
 
-@dataclass(slots=True)
-class Peak:
-    """One window; USD in micro-dollars."""
+class Rolling:
+    """Micro-dollars over several spans of seconds that all end at the clock. Told of each event once, in any order."""
 
-    span: int  # seconds
-    usd: int = 0
-    at_ms: int | None = None  # when the peak was reached first
-    total: int = 0
-    first: int = 0  # place of the first second inside
-
-
-class Peaks:
-    """Told of each event once, in the order they are counted, with the clock."""
+    __slots__ = ("_firsts", "_seconds", "_sums", "longest", "now", "shortest", "spans", "totals")
 
     def __init__(self, spans: Sequence[int]) -> None:
-        self.windows = [Peak(span) for span in spans]
+        self.spans = tuple(spans)
+        self.shortest, self.longest = min(spans), max(spans)
+        self.now = 0  # the second of the clock
+        self.totals = [0] * len(spans)  # at that second, in the order of `spans`
         self._seconds: list[int] = []  # those with events, sorted; beside each, what it brought
         self._sums: list[int] = []
+        self._firsts = [0] * len(spans)  # place of the first second inside
 
-    def add(self, second: int, amount: int, clock_ms: int) -> None:
-        """An event of so many micro-dollars. A total can only rise with an event: nothing else has to be looked at."""
-        now = clock_ms // 1000
-        seconds, sums = self._seconds, self._sums
+    def move(self, now: int) -> None:
+        """The clock is at this second: what is too old leaves the totals. It never goes back."""
+        if now == self.now:
+            return
+        self.now = now
+        seconds, sums, firsts = self._seconds, self._sums, self._firsts
         last = len(seconds)
-        for window in self.windows:
-            limit, first = now - window.span, window.first
+        for number, span in enumerate(self.spans):
+            first = firsts[number]
+            limit = now - span
+            if first == last or seconds[first] > limit:
+                continue
+            gone = 0
             while first < last and seconds[first] <= limit:
-                window.total -= sums[first]
+                gone += sums[first]
                 first += 1
-            window.first = first
-        self._enter(second, amount)
-        for window in self.windows:
-            if second > now - window.span:
-                window.total += amount
-                if window.total > window.usd:
-                    window.usd, window.at_ms = window.total, clock_ms
-            else:
-                window.first = bisect_right(seconds, now - window.span)
-        if self.windows and min(window.first for window in self.windows) > _TRIM:
+            self.totals[number] -= gone
+            firsts[number] = first
+        if min(firsts) > _TRIM:
             self._trim()
 
-    def _enter(self, second: int, amount: int) -> None:
-        seconds, sums = self._seconds, self._sums
+    def add(self, second: int, amount: int) -> None:
+        """An event of so many micro-dollars, not after the clock."""
+        seconds, totals = self._seconds, self.totals
         if not seconds or second > seconds[-1]:
             seconds.append(second)
-            sums.append(amount)
+            self._sums.append(amount)
+        elif second == seconds[-1]:
+            self._sums[-1] += amount
+        elif second > self.now - self.longest:
+            self._insert(second, amount)
+        if second > self.now - self.shortest:
+            for number in range(len(totals)):
+                totals[number] += amount
             return
-        at = bisect_left(seconds, second)
-        if seconds[at] == second:
-            sums[at] += amount
+        for number, span in enumerate(self.spans):
+            if second > self.now - span:
+                totals[number] += amount
+            else:  # the places of what is inside may have moved by one
+                self._firsts[number] = bisect_right(seconds, self.now - span)
+
+    def _insert(self, second: int, amount: int) -> None:
+        at = bisect_left(self._seconds, second)
+        if self._seconds[at] == second:
+            self._sums[at] += amount
         else:
-            seconds.insert(at, second)
-            sums.insert(at, amount)
+            self._seconds.insert(at, second)
+            self._sums.insert(at, amount)
 
     def _trim(self) -> None:
-        gone = min(window.first for window in self.windows)
+        gone = min(self._firsts)
         del self._seconds[:gone], self._sums[:gone]
-        for window in self.windows:
-            window.first -= gone
+        self._firsts = [first - gone for first in self._firsts]
+
+
+class Peaks(Rolling):
+    """The highest that each total ever was: `usd`, and when it was so first."""
+
+    __slots__ = ("at_ms", "usd")
+
+    def __init__(self, spans: Sequence[int]) -> None:
+        super().__init__(spans)
+        self.usd = [0] * len(spans)
+        self.at_ms: list[int | None] = [None] * len(spans)
+
+    def count(self, second: int, amount: int, clock_ms: int) -> None:
+        """An event, with the clock. A total can only rise with one: nothing else has to be looked at."""
+        self.move(clock_ms // 1000)
+        self.add(second, amount)
+        usd = self.usd
+        for number, total in enumerate(self.totals):
+            if total > usd[number]:
+                usd[number], self.at_ms[number] = total, clock_ms

@@ -8,6 +8,7 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -19,9 +20,11 @@ from .events import SIDES, PriceKind, Side
 from .peaks import Peaks
 from .replaying import RulesOnThePast
 from .settings import AggregatorSettings, RuleSettings, window_name
-from .wire import Liquidation, micros, usd_text
+from .wire import Liquidation, decode_liquidation, encode, micros, usd_text
 
 _SHOWN = 200  # characters of an error text
+_AT_ONCE = 100_000  # events that the window is given together: as lines, some 40 MB
+_PART = 3_600  # seconds of which ids are forgotten together
 # Price, quantity, and a worth below a trillion.
 _plain_numbers = re.compile(r"-?[0-9]+(\.[0-9]+)?,-?[0-9]+(\.[0-9]+)?,[0-9]{1,12}(\.[0-9]+)?").fullmatch
 _Time: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4_000_000_000_000)]
@@ -57,6 +60,69 @@ _decode = msgspec.json.Decoder(_Line).decode
 _decode_short = msgspec.json.Decoder(_Short).decode
 
 
+class _Verdicts:
+    """What the window would say of each event at once: `RollingTotals.add`, as far as it depends on the clock."""
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest  # seconds
+        self._known: dict[str, int] = {}  # event ids, each with the first second in which it may come again
+        self._until: dict[int, list[str]] = {}  # those of so many seconds
+        self._part = 0
+
+    def of(self, event: Liquidation, now: int) -> Added:
+        """With the clock at the second `now`, which never goes back and is never before the event."""
+        second = event.event_time_ms // 1000
+        if second <= now - self._longest:
+            return Added.LATE
+        event_id = event.event_id
+        if self._known.get(event_id, 0) > now:
+            return Added.DUPLICATE
+        lasts = 2 * self._longest if event.timed_by == "received" else self._longest
+        until = self._known[event_id] = second + lasts
+        kept = self._until.get(until // _PART)
+        if kept is None:
+            kept = self._until[until // _PART] = []
+        kept.append(event_id)
+        if now // _PART > self._part:
+            self._part = now // _PART
+            self._forget(now)
+        return Added.COUNTED
+
+    def _forget(self, now: int) -> None:
+        for part in [part for part in self._until if part < self._part]:
+            for event_id in self._until.pop(part):
+                if self._known.get(event_id, now) < now:  # else it came again, or is forgotten already
+                    del self._known[event_id]
+
+
+class _Window:
+    """The services' window, given what was counted by the thousand and in the order of time.
+
+    An event that comes late costs it much, and of thousands that are sorted few still are. Its answers are the same.
+    """
+
+    def __init__(self, windows: Sequence[tuple[str, int]]) -> None:
+        self._totals = RollingTotals(windows)
+        self._waiting: list[tuple[int, bytes]] = []
+
+    def add(self, event: Liquidation, raw: bytes | None, clock_ms: int) -> None:
+        """An event that was counted."""
+        self._waiting.append((event.event_time_ms, encode(event) if raw is None else raw))
+        if len(self._waiting) >= _AT_ONCE:
+            self.at(clock_ms)
+
+    def at(self, clock_ms: int) -> RollingTotals:
+        """The window with everything that has come."""
+        self._totals.advance(clock_ms)
+        self._waiting.sort(key=itemgetter(0))
+        for _, raw in self._waiting:
+            added = self._totals.add(decode_liquidation(raw), 0, raw)
+            # LATE: it has left meanwhile.
+            assert added in (Added.COUNTED, Added.LATE), raw  # noqa: S101 - else `_Verdicts` is wrong
+        self._waiting.clear()
+        return self._totals
+
+
 def run(
     paths: Iterable[Path],
     rules: Sequence[RuleSettings] = (),
@@ -76,21 +142,22 @@ def run(
     """
     spans = sorted(windows or AggregatorSettings().windows)
     names = [window_name(span) for span in spans]
-    window = RollingTotals([(name, int(span.total_seconds())) for name, span in zip(names, spans, strict=True)])
-    judged = RulesOnThePast(rules, window, majors)
-    peaks: dict[str, Peaks] = {side: Peaks([int(span.total_seconds()) for span in spans]) for side in SIDES}
+    seconds = [int(span.total_seconds()) for span in spans]
+    window, verdicts = _Window(list(zip(names, seconds, strict=True))), _Verdicts(seconds[-1])
+    judged = RulesOnThePast(rules, window.at, majors)
+    peaks: dict[str, Peaks] = {side: Peaks(seconds) for side in SIDES}
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
         events += 1
         if event.event_time_ms > clock:
             clock = event.event_time_ms
-            window.advance(clock)
             if rules:
                 judged.pass_time(clock)
-        added = window.add(event, 0, raw)
+        added = verdicts.of(event, clock // 1000)
         if added is Added.COUNTED:
             amount = micros(event.notional_usd)
-            peaks[event.side].add(event.event_time_ms // 1000, amount, clock)
+            window.add(event, raw, clock)
+            peaks[event.side].count(event.event_time_ms // 1000, amount, clock)
             if rules:
                 judged.look(event, amount, clock)
         elif added is Added.LATE:
@@ -99,12 +166,13 @@ def run(
             duplicates += 1
     if timeline is not None:
         timeline += [*judged.timeline, *judged.summary()]
+    totals = window.at(clock)
     return {
         "events": events,
         "duplicates": duplicates,
         "late": late,
-        "windows": {name: _sides(window, name, peaks, at) for at, name in enumerate(names)},
-        "largest": {name: _largest(window, name) for name in names},
+        "windows": {name: _sides(totals, name, peaks, at) for at, name in enumerate(names)},
+        "largest": {name: _largest(totals, name) for name in names},
         "alerts": judged.alerts,
     }
 
@@ -115,8 +183,8 @@ def _sides(window: RollingTotals, name: str, peaks: Mapping[str, Peaks], at: int
         side: {
             "usd": usd_text(part.usd),
             "count": part.events,
-            "peak_usd": usd_text(peaks[side].windows[at].usd),
-            "peak_at_ms": peaks[side].windows[at].at_ms,
+            "peak_usd": usd_text(peaks[side].usd[at]),
+            "peak_at_ms": peaks[side].at_ms[at],
         }
         for side, part in (("long", totals.long), ("short", totals.short))
     }

@@ -2,10 +2,10 @@
 
 import sys
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .aggregator.window import RollingTotals
 from .alerter.cascade import Cascade
@@ -18,7 +18,8 @@ from .alerter.stories import story
 from .alerter.tape import Tape
 from .alerter.text import Snapshot, compose, moment
 from .coins import coin_class
-from .events import LargestRecord, plain
+from .events import SIDES, LargestRecord, plain
+from .peaks import Rolling
 from .routes import is_part
 from .rulesettings import MICRO, RuleSettings
 from .totals import Sum
@@ -27,6 +28,7 @@ from .wire import Liquidation, usd_text
 
 _NOTHING_KNOWN = Memory()
 _NEVER = 1 << 62
+_OF_TOTALS = ("level", "surge", "record")  # the kinds of rules that every event asks for a total
 Key = tuple[int, str]  # rule, scope
 
 
@@ -102,12 +104,24 @@ class NoFeeds:
         return ()
 
 
-class RulesOnThePast:
-    """Every verdict in `alerts`, and as a line for people in `timeline`."""
+class _Plan(NamedTuple):
+    """What an event of one venue, coin and side has to do with the rules."""
 
-    def __init__(self, rules: Sequence[RuleSettings], window: RollingTotals, majors: Collection[str]) -> None:
+    totals: tuple[Rolling, ...]  # that it belongs to
+    judged: tuple[tuple[Key, bool, int], ...]  # whether by orders; the total under which nothing quiet is said of
+
+
+class RulesOnThePast:
+    """Every verdict in `alerts`, and as a line for people in `timeline`.
+
+    The totals that rules are judged by are kept up here, event by event. `window` is the services' own with all that
+    has come, at the clock: it is asked for what only a message tells.
+    """
+
+    def __init__(
+        self, rules: Sequence[RuleSettings], window: Callable[[int], RollingTotals], majors: Collection[str]
+    ) -> None:
         self.rules = rules
-        self.window = window
         self.alerts: list[dict[str, Any]] = []
         self.timeline: list[str] = []
         self.memories: dict[Key, Memory] = {}  # where there is something to know
@@ -116,14 +130,21 @@ class RulesOnThePast:
         self._measures = Measures(partial(self._sum, largest=False), self._scopes, NoFeeds(), self._past)
         self._stages = self._past.stages()
         self._cascades = [number for number, rule in enumerate(rules) if rule.kind == "cascade"]
-        self._firsts = [_least(rule) for rule in rules]
         self._is_plain = [rule.kind == "level" and rule.share is None and not rule.is_relative for rule in rules]
         self._spans = [rule.ladder.span_ms // 1000 for rule in rules]
-        self._most: dict[Key, int] = {}
-        self._second = 0
+        self._window = window
+        self._windows = {rule.ladder.window: rule.ladder.span_ms // 1000 for rule in rules if rule.kind in _OF_TOTALS}
+        self._places = {name: place for place, name in enumerate(self._windows)}
+        self._rolling: dict[str, tuple[Rolling, Rolling]] = {}  # by scope: long, short
+        self._parts: dict[
+            Key, tuple[int, tuple[Rolling, ...]]
+        ] = {}  # of what a rule is judged by, and its place in them
+        self._plans: dict[tuple[str, str, str], _Plan] = {}  # by venue, base, side
+        self._clock = self._second = 0
         self._due: dict[Key, int] = {}  # when the passing of time alone may make a rule speak
         self._soonest = 0
-        self._exact: dict[Key, int] = {}  # totals of this second of the clock: in it nothing expires
+        # Open incidents of plain levels: between which totals, and until when, there is nothing to say.
+        self._calm: dict[Key, tuple[int, int, int]] = {}
         self._opened: dict[Key, tuple[int, int, int]] = {}  # when, peak, peak's time
         self._orders: dict[Key, deque[tuple[int, int]]] = {}  # second, micro-dollars: the largest first
         self._told: set[Key] = set()  # open, and somebody knows
@@ -136,46 +157,68 @@ class RulesOnThePast:
 
     def pass_time(self, now_ms: int) -> None:
         """Judges what waits for time to pass (holds, open incidents), once the clock has moved and before an event."""
-        second = now_ms // 1000
+        self._clock, second = now_ms, now_ms // 1000
         if second == self._second and now_ms < self._soonest:
             return
         if second != self._second:
             self._second = second
-            self._exact.clear()
             self._past.pass_time(now_ms)
         for key in list(self.memories):
-            self._judge(key, now_ms)
+            if not self._is_calm(key, now_ms):
+                self._judge(key, now_ms)
         self._soonest = min((at for at in self._due.values() if at > now_ms), default=now_ms + 1000)
 
     def look(self, event: Liquidation, amount: int, now_ms: int) -> None:
         """Judges what `event` of so many micro-dollars has changed."""
         self._past.take(event, amount)
         second = event.event_time_ms // 1000
-        for number in self._order:
-            rule = self.rules[number]
-            scope = scope_of(rule, event, self._majors)
-            if scope is None or rule.side not in ("both", event.side):
-                continue
-            key = (number, scope)
-            if key in self._exact and second > self._second - self._spans[number]:
-                self._exact[key] += amount
-            if rule.kind == "order":
-                if amount >= rule.ladder.clear:
-                    orders = self._orders.setdefault(key, deque())
-                    while orders and orders[-1][1] <= amount and orders[-1][0] <= second:
-                        orders.pop()
-                    orders.append((second, amount))
-                    self._judge(key, now_ms)
-                continue
-            # Without events a total only falls: what it was, and what came since, is the most it can be.
-            most = self._most.get(key, 0) + amount
-            if most >= self._firsts[number] or key in self.memories:
-                most = self._judge(key, now_ms)
-            self._most[key] = most
+        plan = self._plans.get((event.venue, event.base, event.side)) or self._plan(event)
+        now, memories = self._second, self.memories
+        for rolling in plan.totals:
+            if rolling.now != now:
+                rolling.move(now)
+            rolling.add(second, amount)
+        for key, by_orders, least in plan.judged:
+            if by_orders:
+                self._look_at_order(key, second, amount, now_ms)
+            elif (not self._is_calm(key, now_ms)) if key in memories else self._total(key) >= least:
+                self._judge(key, now_ms)
         if self._cascades and (stages := self._past.stages()) != self._stages:
             self._stages = stages
             for number in self._cascades:
                 self._judge((number, "all"), now_ms)
+
+    def _plan(self, event: Liquidation) -> _Plan:
+        """For this event and all others of its venue, coin and side."""
+        totals: dict[str, Rolling] = {}
+        judged: list[tuple[Key, bool, int]] = []
+        for number in self._order:
+            rule = self.rules[number]
+            scope = scope_of(rule, event, self._majors)
+            if scope is None:
+                continue
+            if rule.kind in _OF_TOTALS:
+                totals[scope] = self._rolling_of(scope)[event.side == "short"]
+            if rule.side in ("both", event.side):
+                judged.append(((number, scope), rule.kind == "order", _least(rule)))
+        plan = self._plans[event.venue, event.base, event.side] = _Plan(tuple(totals.values()), tuple(judged))
+        return plan
+
+    def _rolling_of(self, scope: str) -> tuple[Rolling, Rolling]:
+        """Made at the first event of the scope: it misses none."""
+        known = self._rolling.get(scope)
+        if known is None:
+            spans = list(self._windows.values())
+            known = self._rolling[scope] = Rolling(spans), Rolling(spans)
+        return known
+
+    def _look_at_order(self, key: Key, second: int, amount: int, now_ms: int) -> None:
+        if amount >= self.rules[key[0]].ladder.clear:
+            orders = self._orders.setdefault(key, deque())
+            while orders and orders[-1][1] <= amount and orders[-1][0] <= second:
+                orders.pop()
+            orders.append((second, amount))
+            self._judge(key, now_ms)
 
     def _largest_order(self, key: Key) -> int:
         """Of those that keep an incident open: of smaller ones there is nothing to say."""
@@ -185,15 +228,47 @@ class RulesOnThePast:
         return max((usd for second, usd in orders if second > after), default=0)
 
     def _total(self, key: Key) -> int:
-        usd = self._exact.get(key)
-        if usd is None:
+        parts = self._parts.get(key)
+        if parts is None:
             number, scope = key
-            rule = self.rules[number]
-            usd = self._exact[key] = self._sum(rule.ladder.window, scope, largest=False).side(rule.side)
+            side, window = self.rules[number].side, self.rules[number].ladder.window
+            both = self._rolling_of(scope)
+            place = self._places[window]
+            parts = self._parts[key] = place, both if side == "both" else (both[SIDES.index(side)],)
+        place, totals = parts
+        now, usd = self._second, 0
+        for rolling in totals:
+            if rolling.now != now:
+                rolling.move(now)
+            usd += rolling.totals[place]
         return usd
 
-    def _judge(self, key: Key, now_ms: int) -> int:
-        """Returns the total, in micro-dollars."""
+    def _usd(self, window: str, scope: str) -> tuple[int, int]:
+        """Long and short, in micro-dollars."""
+        place, known = self._places.get(window), self._rolling.get(scope)
+        if place is None or known is None:
+            totals = self._window(self._clock)
+            long, short = (totals.usd(0, scope, side, window) for side in SIDES)
+            return long, short
+        for rolling in known:
+            rolling.move(self._second)
+        return known[0].totals[place], known[1].totals[place]
+
+    def _is_calm(self, key: Key, now_ms: int) -> bool:
+        """Whether `judge` would say nothing and remember nothing: most events of a crash, and most seconds."""
+        calm = self._calm.get(key)
+        if calm is None:
+            return False
+        clear, following, due_ms = calm
+        usd = self._total(key)
+        if not clear <= usd < following or now_ms >= due_ms:
+            return False
+        opened_ms, peak, _ = self._opened[key]
+        if usd > peak:
+            self._opened[key] = (opened_ms, usd, now_ms)
+        return True
+
+    def _judge(self, key: Key, now_ms: int) -> None:
         number, scope = key
         rule = self.rules[number]
         known = self.memories.get(key, _NOTHING_KNOWN)
@@ -207,20 +282,22 @@ class RulesOnThePast:
         else:
             measured = self._measures.take(rule, scope, known.told is not None, now_ms)
             if measured is None:
-                return self._total(key)
+                return
         verdict, memory = judge(rule, measured.value, known, now_ms, measured.yardstick)
         if memory is not known:
-            self._due.pop(key, None)
-            self.memories.pop(key, None)
+            for kept in (self._due, self.memories, self._calm):
+                kept.pop(key, None)
             if memory != _NOTHING_KNOWN:
                 self.memories[key] = memory
-                self._due[key] = _due_ms(rule, memory, now_ms)
-                self._soonest = min(self._soonest, self._due[key])
+                due = self._due[key] = _due_ms(rule, memory, now_ms)
+                self._soonest = min(self._soonest, due)
+                if self._is_plain[number] and memory.told is not None and memory.below_since_ms is None:
+                    more = (least for least, step in rule.ladder.steps if step > memory.told)
+                    self._calm[key] = rule.ladder.clear, min(more, default=_NEVER), due
         if key in self._opened and measured.usd > self._opened[key][1]:
             self._opened[key] = (self._opened[key][0], measured.usd, now_ms)
         if verdict is not None:
             self._tell(key, verdict, measured.usd, now_ms)
-        return measured.usd
 
     def _tell(self, key: Key, verdict: Verdict, usd: int, now_ms: int) -> None:
         number, scope = key
@@ -288,17 +365,16 @@ class RulesOnThePast:
         return [f"{what} to each target: {rules}; {len(self._opened)} still open"]
 
     def _scopes(self, window: str, prefix: str) -> list[str]:
-        found = self.window.scopes(0)
+        found = self._window(self._clock).scopes(0)
         return [scope for scope in found if scope.startswith(prefix) and "," not in scope]
 
     def _sum(self, window: str, scope: str, *, largest: bool = True) -> Sum:
+        if not largest and (scope in self._rolling or not scope.startswith("class=")):
+            return Sum(*self._usd(window, scope))
         if scope.startswith("class="):
             parts = (one for one in self._scopes(window, "base=") if coin_class(one[5:], self._majors) == scope[6:])
             return added(self._sum(window, part, largest=largest) for part in parts)
-        if not largest:
-            long, short = (self.window.usd(0, scope, side, window) for side in ("long", "short"))
-            return Sum(long, short)
-        long_side, short_side = self.window.totals(0, scope, window)
+        long_side, short_side = self._window(self._clock).totals(0, scope, window)
         return Sum(
             long_side.usd, short_side.usd, long_side.events, short_side.events,
             _record(long_side.largest), _record(short_side.largest),

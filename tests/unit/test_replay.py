@@ -8,10 +8,17 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liqwatch import replay
+from liqwatch.aggregator.window import Added, RollingTotals
+from liqwatch.alerter.rules import Memory, judge
+from liqwatch.peaks import Rolling
 from liqwatch.settings import RuleSettings
+from liqwatch.wire import decode_liquidation, micros, usd_text
 
 WINDOWS = {"1m": 60, "5m": 300, "1h": 3600}
 SPANS = tuple(timedelta(seconds=span) for span in WINDOWS.values())
@@ -117,6 +124,52 @@ def a_day(seed: int, events: int) -> list[Row]:
 @pytest.mark.parametrize("seed", range(6))
 def test_totals_peaks_and_largest_are_what_an_independent_recomputation_gives(seed: int, tmp_path: Path) -> None:
     rows = a_day(seed, 400)
+    assert naive(rows) == replay.run([recorded(tmp_path / "day.jsonl", rows)], (), SPANS)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 40), st.integers(0, 99)), max_size=60))
+def test_a_rolling_total_is_the_sum_of_what_is_inside(events: list[tuple[int, int, int]]) -> None:
+    """The clock moves on by so many seconds; an event is so many seconds late."""
+    rolling, now, kept = Rolling((3, 10, 25)), 1_000, []
+    for later, late, amount in events:
+        now += later
+        rolling.move(now)
+        rolling.add(now - late, amount)
+        kept.append((now - late, amount))
+        assert [sum(usd for at, usd in kept if at > now - span) for span in (3, 10, 25)] == rolling.totals
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_repeated_or_too_late_is_what_the_window_says_of_each_event(seed: int, tmp_path: Path) -> None:
+    """Ids of events timed by us are known twice as long; those forgotten may come again."""
+    dice = random.Random(seed)
+    rows: list[Row] = []
+    clock = T0
+    for number in range(600):
+        clock += dice.choice([0, 5_000, 60_000])
+        known = dice.choice(rows)["event_id"] if rows and dice.random() < 0.4 else f"okx:{clock}:long:{number}"
+        one = row(known, clock - dice.choice([0, 0, 100_000]), "7", dice.choice(["long", "short"]))
+        rows.append(one | {"timed_by": dice.choice(["venue", "received"])})
+    window, said, clock = RollingTotals([(name, span) for name, span in WINDOWS.items()]), [], 0
+    for one in rows:
+        clock = max(clock, one["event_time_ms"])
+        window.advance(clock)
+        said.append(window.add(decode_liquidation(msgspec.json.encode(one))))
+    result = replay.run([recorded(tmp_path / "ids.jsonl", rows)], (), SPANS)
+    assert (said.count(Added.DUPLICATE), said.count(Added.LATE)) == (result["duplicates"], result["late"])
+    assert said.count(Added.DUPLICATE) > 50
+    for name in WINDOWS:
+        totals = window.totals(0, "all", name)
+        assert (totals.long.events, totals.short.events) == tuple(
+            result["windows"][name][side]["count"] for side in ("long", "short")
+        )
+
+
+def test_the_window_is_given_all_that_is_inside_however_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_AT_ONCE", 7)
+    rows = a_day(7, 300)
     assert naive(rows) == replay.run([recorded(tmp_path / "day.jsonl", rows)], (), SPANS)
 
 
@@ -234,6 +287,50 @@ def test_a_ladder_fires_steps_up_and_clears_with_its_figures_and_times(tmp_path:
         ("longs", "all", "stepped_up", T0 + 3_000, "250.000000", "200"),
         ("longs", "all", "cleared", T0 + 130_000, "1.000000", "90.0"),
     ] == said(rows, tmp_path, ladder)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"repeat": "3m", "clear_hold": "30s"},
+        {"hold": "20s", "clear_hold": "1m", "repeat": "2m"},
+        {"side": "long", "clear_hold": "0s"},
+    ],
+)
+def test_a_level_says_what_a_judgement_at_every_event_and_second_says(
+    more: dict[str, Any], seed: int, tmp_path: Path
+) -> None:
+    rows = a_day(seed, 500)
+    ladder = RuleSettings.model_validate({"name": "r", "window": "1m", "thresholds": ["30K", "60K", "90K"]} | more)
+    memory, clock, found = Memory(), 0, []
+    seen: dict[str, int] = {}
+    kept: list[tuple[int, str, int]] = []  # second, side, micro-dollars
+
+    def ask() -> None:
+        nonlocal memory
+        inside = [(side, usd) for at, side, usd in kept if at > clock // 1000 - 60]
+        total = sum(usd for side, usd in inside if ladder.side in ("both", side))
+        verdict, memory = judge(ladder, total, memory, clock)
+        if verdict is not None:
+            found.append((verdict.kind, clock, usd_text(total)))
+
+    for event in rows:
+        second = event["event_time_ms"] // 1000
+        if event["event_time_ms"] > clock:
+            clock = event["event_time_ms"]
+            if memory != Memory():
+                ask()
+        if second <= clock // 1000 - 3600 or seen.get(event["event_id"], -1) > clock // 1000 - 3600:
+            continue
+        seen[event["event_id"]] = second
+        kept.append((second, event["side"], micros(event["notional_usd"])))
+        if ladder.side in ("both", event["side"]):
+            ask()
+    alerts = replay.run([recorded(tmp_path / "levels.jsonl", rows)], (ladder,), SPANS)["alerts"]
+    assert len(found) > 2
+    assert found == [(alert["kind"], alert["at_ms"], alert["usd"]) for alert in alerts]
 
 
 def test_what_expires_is_judged_before_the_event_that_moves_the_clock(tmp_path: Path) -> None:
