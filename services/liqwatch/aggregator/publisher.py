@@ -13,15 +13,16 @@ from . import bars, rows
 from .gauges import Gauges
 from .intake import Intake
 from .partition import Owned, Row, Stage
-from .window import RollingTotals
+from .window import RollingTotals, ScopeKey
 
 APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
-_CHUNK = 100  # rows an append: between two of them whatever is urgent goes first
+_CHUNK = 50  # rows an append: between two of them whatever is urgent goes first
 _SPREAD_SECONDS = 0.5  # over so much of its second the rows of a tick are spread: their readers have other work too
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
-_MOST_AT_ONCE = 60  # rows of a flush
+_MOST_AT_ONCE = 12  # scopes of a flush, each with all windows
+_MOST_A_TICK = 2_000  # rows: in a burst coins at venues take turns from second to second
 _ALL = "all"  # the scope that most rules are about: its rows go their own way, past all others
 AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
 AGAIN_EVERY_SECONDS = 600.0
@@ -56,10 +57,12 @@ class Publisher:
         self._saved: list[tuple[Owned, Entry]] = []  # bars that were made just before the clock leapt
         intake.on_leap = self._save_bars
         self._writing_all = asyncio.Lock()
-        # Partition and row, in the order they changed: to be written at once, rows of `all` and others; …
-        self._all: dict[tuple[int, Row], None] = {}
-        self._now: dict[tuple[int, Row], None] = {}
-        self._later: dict[tuple[int, Row], None] = {}  # … with the next tick
+        # In the order they changed. To be written at once:
+        self._all: dict[int, None] = {}  # partitions whose `all` has changed
+        self._now: dict[ScopeKey, None] = {}  # venues and coins
+        # … and with the next ticks:
+        self._coins_at_venues: dict[ScopeKey, None] = {}
+        self._later: dict[tuple[int, Row], None] = {}
 
     @property
     def unfinished(self) -> bool:
@@ -73,7 +76,7 @@ class Publisher:
             pending, self._all = self._all, {}
             received, self._intake.received_ms = self._intake.received_ms, []
             try:
-                await self._write(pending)
+                await self._write(self._rows((number, _ALL) for number in pending))
             except BaseException:
                 self._all = pending | self._all  # to be built anew, as they then stand
                 raise
@@ -93,7 +96,7 @@ class Publisher:
         try:
             turn = _turn(pending)
             self._now.update((key, None) for key in pending if key not in turn)
-            await self._write(turn)
+            await self._write(self._rows(turn))
         except BaseException:
             self._now = pending | self._now
             raise
@@ -127,7 +130,9 @@ class Publisher:
         self._write_again()
         await self.flush_all()
         await self.flush()
-        pending = list(self._later)
+        self._later.update(dict.fromkeys(self._rows(self._coins_at_venues)))
+        self._coins_at_venues.clear()
+        pending = list(islice(self._later, _MOST_A_TICK))
         chunks = list(_chunks(pending))
         for number, chunk in enumerate(chunks):
             if number and self._clock.speed == 1.0:
@@ -155,15 +160,18 @@ class Publisher:
                 self._window.ignore_changes()
             return
         changed = self._window.changed()
-        for partition, scope in changed.events:
-            if partition in told:
-                keys = [(partition, (name, scope)) for name in self._windows]
-                due = self._later if "," in scope else self._all if scope == _ALL else self._now
-                due.update(dict.fromkeys(keys))
+        for key in changed.events:
+            if key[0] not in told:
+                continue
+            if key[1] == _ALL:
+                self._all[key[0]] = None
+            elif "," in key[1]:
+                self._coins_at_venues[key] = None
+            else:
+                self._now[key] = None
         for partition, scope, name in changed.expired:
             if partition in told:
-                due = self._all if scope == _ALL else self._later
-                due[partition, (name, scope)] = None
+                self._put_off(partition, (name, scope))
 
     def _write_again(self) -> None:
         """Now and then every row once more, a few a second.
@@ -182,9 +190,17 @@ class Publisher:
                 owned.again_at = now + AGAIN_EVERY_SECONDS
             while owned.again and left:
                 left -= 1
-                row = owned.again.popleft()
-                due = self._all if row[1] == _ALL else self._later
-                due[owned.number, row] = None
+                self._put_off(owned.number, owned.again.popleft())
+
+    def _put_off(self, partition: int, row: Row) -> None:
+        """To be written with the next tick."""
+        if row[1] == _ALL and row[0] in self._windows:  # else it is of a window that the settings do not name any more
+            self._all[partition] = None
+        else:
+            self._later[partition, row] = None
+
+    def _rows(self, scopes: Iterable[ScopeKey]) -> list[tuple[int, Row]]:
+        return [(partition, (name, scope)) for partition, scope in scopes for name in self._windows]
 
     async def _write(self, keys: Iterable[tuple[int, Row]]) -> None:
         by_partition: dict[int, list[Row]] = {}
@@ -262,11 +278,11 @@ class Publisher:
                 await self._log.append(topic, list(entries))
 
 
-def _turn(pending: Collection[tuple[int, Row]]) -> dict[tuple[int, Row], None]:
+def _turn(pending: Collection[ScopeKey]) -> dict[ScopeKey, None]:
     """Those whose turn it is: who waits longest goes first, among venues and among coins."""
     if len(pending) <= _MOST_AT_ONCE:
         return dict.fromkeys(pending)
-    venues = (key for key in pending if key[1][1].startswith("venue="))
+    venues = (key for key in pending if key[1].startswith("venue="))
     turn = dict.fromkeys(islice(venues, _MOST_AT_ONCE // 2))
     others = (key for key in pending if key not in turn)
     turn.update(dict.fromkeys(islice(others, _MOST_AT_ONCE - len(turn))))

@@ -21,6 +21,7 @@ MOST = 10**18  # micro-dollars in one event: a trillion in one order is a mistak
 # Events that a track notes before it takes them in: more are quicker, and keep more records in memory.
 _LEAF_NOTES = 16
 _VENUE_NOTES = 64
+_ALL_NOTES = 256
 _SWEEP_SECONDS = 7_200  # in so long every track is looked at, and what has expired is freed
 
 ScopeKey: TypeAlias = tuple[int, str]  # partition, scope
@@ -60,19 +61,19 @@ class Changed(NamedTuple):
 class Leaf(Track):
     """One venue, base and side of a partition."""
 
-    __slots__ = ("above", "base", "partition", "scopes", "side", "venue")
+    __slots__ = ("base", "of_all", "of_venue", "partition", "scopes", "side", "venue")
 
-    def __init__(self, partition: int, venue: str, base: str, side: str, above: Track) -> None:
+    def __init__(self, partition: int, venue: str, base: str, side: str, of_venue: Track, of_all: Track) -> None:
         super().__init__()
         self.partition, self.venue, self.base, self.side = partition, venue, base, side
-        self.above = above  # the venue's track: its events go there as well
+        self.of_venue, self.of_all = of_venue, of_all  # its events go there as well
         # The scopes its events belong to. Made once: in a burst they are asked for many times a second.
         names = ("all", f"venue={venue}", f"base={base}", f"venue={venue},base={base}")
         self.scopes: tuple[ScopeKey, ...] = tuple((partition, name) for name in names)
 
 
-# The tracks whose sum a scope is, of its long and of its short side: a venue has one of its own, `all` has those of
-# the venues, a coin its leaves. They are few where they are asked often.
+# The tracks whose sum a scope is, of its long and of its short side: `all` and a venue have one of their own, a coin
+# has its leaves. They are few where they are asked often.
 _Scope: TypeAlias = tuple[list[Track], list[Track]]
 
 
@@ -258,11 +259,16 @@ class RollingTotals:
         noted.append(step)
         if len(noted) >= _LEAF_NOTES:
             leaf.take_in()
-        above = leaf.above
-        noted = above.noted
+        track = leaf.of_venue
+        noted = track.noted
         noted.append(step)
         if len(noted) >= _VENUE_NOTES:
-            above.take_in()
+            track.take_in()
+        track = leaf.of_all
+        noted = track.noted
+        noted.append(step)
+        if len(noted) >= _ALL_NOTES:
+            track.take_in()
 
     def _sweep(self, seconds: int) -> None:
         """Frees what has expired, a few tracks each second: often enough, and so that it never takes long."""
@@ -270,7 +276,8 @@ class RollingTotals:
         while self._to_sweep >= 1 and self._leaves:
             self._to_sweep -= 1
             if not self._unswept:
-                self._unswept = [*self._leaves.values(), *{leaf.above for leaf in self._leaves.values()}]
+                leaves = self._leaves.values()
+                self._unswept = [*leaves, *{leaf.of_venue for leaf in leaves}, *{leaf.of_all for leaf in leaves}]
             self._unswept.pop().forget_until(self._second - self._keep)
 
     def _new_leaf(self, partition: int, liquidation: Liquidation) -> Leaf:
@@ -280,15 +287,18 @@ class RollingTotals:
             raise ValueError(f"side {side!r} is neither long nor short")
         number = SIDES.index(side)
         scopes = self._scopes.setdefault(partition, {})
-        if f"venue={venue}" not in scopes:
-            scopes[f"venue={venue}"] = ([Track()], [Track()])
-            for known, track in zip(scopes.setdefault("all", ([], [])), scopes[f"venue={venue}"], strict=True):
-                known.extend(track)
-        leaf = Leaf(partition, venue, base, side, scopes[f"venue={venue}"][number][0])
+        of_venue, of_all = (_own_tracks(scopes, name)[number][0] for name in (f"venue={venue}", "all"))
+        leaf = Leaf(partition, venue, base, side, of_venue, of_all)
         for name in (f"base={base}", f"venue={venue},base={base}"):
             scopes.setdefault(name, ([], []))[number].append(leaf)
         self._leaves[partition, venue, base, side] = leaf
         return leaf
+
+
+def _own_tracks(scopes: dict[str, _Scope], name: str) -> _Scope:
+    if name not in scopes:
+        scopes[name] = ([Track()], [Track()])
+    return scopes[name]
 
 
 def _sides(tracks: list[Track], after: list[int]) -> list[SideTotals]:
