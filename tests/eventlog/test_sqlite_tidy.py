@@ -43,7 +43,9 @@ async def opened(tmp_path: Path, hand: HandClock) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
         async def open_log(compact_after: int = 1_000) -> SqliteLog:
-            log = SqliteLog(tmp_path / "log.db", Clock(wall=hand), tidy_every=0.01, compact_after=compact_after)
+            log = SqliteLog(
+                tmp_path / "log.db", Clock(wall=hand), tidy_every=0.01, compact_after=compact_after, keep_newest=0
+            )  # nothing is kept in memory: what is looked at is the file
             stack.push_async_callback(log.close)
             await log.open()
             await log.create([TOPIC, COMPACTED, BOTH])

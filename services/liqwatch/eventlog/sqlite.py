@@ -29,18 +29,21 @@ from . import sqlite_store as store
 from .checks import missing, unfit
 from .sqlite_file import WriterLock, connect, in_words, prepare
 from .sqlite_reader import PAGE, Place, SqliteMember, SqliteReader
+from .sqlite_tail import Tail
 from .sqlite_tidy import Tidy
 from .sqlite_writer import Append, Call, Outcome, Writer, refuse, resolve
 
 T = TypeVar("T")
 _WAITING_RECORDS = 200_000
 _READING_THREADS = 4
+_KEEP_NEWEST = 8 << 20  # about a second of a burst, which who follows it reads within milliseconds
 _KEEP_FREE = 32 << 20  # several times the largest commit, and what SQLite holds back before it checkpoints
 
 
 class SqliteLog:
     """See `eventlog.Log`. `max_bytes` bounds the file; a full one raises `LogUnavailable`, as a full disk does.
 
+    `keep_newest`: bytes of memory for the newest records, which readers then take from there.
     `keep_free`: bytes of the disk that appends leave for housekeeping, which frees nothing where it cannot write.
     """
 
@@ -52,6 +55,7 @@ class SqliteLog:
         read_only: bool = False,
         max_bytes: int | None = None,
         keep_free: int = _KEEP_FREE,
+        keep_newest: int = _KEEP_NEWEST,
         tidy_every: float = 15.0,
         compact_after: int = 1_000,
         keep_tombstones: timedelta = timedelta(hours=1),
@@ -69,6 +73,7 @@ class SqliteLog:
         self._threads: ThreadPoolExecutor | None = None
         self._topics: dict[str, store.StoredTopic] = {}
         self._ends: dict[int, int] = {}
+        self._tail = Tail(keep_newest)
         self._free: list[sqlite3.Connection] = []
         self._readers: set[SqliteReader] = set()
         self._groups: dict[tuple[str, str], list[SqliteMember]] = {}
@@ -190,7 +195,11 @@ class SqliteLog:
         self._let_go(stopped)
 
     async def pages(self, wanted: Mapping[int, int]) -> Mapping[int, store.Page]:
-        return await self._on_connection(lambda c: store.page(c, wanted, PAGE))
+        found = self._tail.pages(wanted, PAGE)
+        older = {slot: offset for slot, offset in wanted.items() if slot not in found}
+        if older:
+            found |= await self._on_connection(lambda c: store.page(c, older, PAGE))
+        return found
 
     async def ends(self, topic: store.StoredTopic) -> Mapping[int, int]:
         if self._read_only:
@@ -223,7 +232,8 @@ class SqliteLog:
             connection.close()
             raise
 
-    def _told(self, outcomes: list[Outcome], ends: dict[int, int]) -> None:
+    def _told(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[store.Plain]]) -> None:
+        self._tail.add(fresh)
         self._ends.update(ends)
         resolve(outcomes)
         for reader in self._readers:

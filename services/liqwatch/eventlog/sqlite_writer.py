@@ -5,7 +5,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,12 @@ class Call:
 
 Job = Append | Call
 Outcome = tuple[asyncio.Future[Any], Any]
-Told = Callable[[list[Outcome], dict[int, int]], None]
+Told = Callable[[list[Outcome], dict[int, int], Mapping[int, Sequence[store.Plain]]], None]
 
 
 @dataclass(slots=True)
 class Writer:
-    """Takes jobs in order. `told` is called in the event loop with outcomes and the new ends by slot."""
+    """Takes jobs in order. `told` is called in the event loop with outcomes, and by slot the new ends and records."""
 
     connection: sqlite3.Connection
     path: Path
@@ -111,6 +111,7 @@ class Writer:
     def _do(self, jobs: list[Job]) -> None:
         outcomes: list[Outcome]
         ends: dict[int, int] = {}
+        fresh: dict[int, list[store.Plain]] = {}
         try:
             if not self._known:
                 self._look()
@@ -118,23 +119,24 @@ class Writer:
                 check_room(self.connection, self.path, self.keep_free)
             self.connection.execute("BEGIN IMMEDIATE")
             changed: dict[int, store.Extent] = {}
-            results = [self._append(jobs, changed)] if isinstance(jobs[0], Append) else []
+            results = [self._append(jobs, fresh, changed)] if isinstance(jobs[0], Append) else []
             outcomes = list(zip([job.done for job in jobs], results[0], strict=True)) if results else []
             for job in jobs:
                 if isinstance(job, Call):
                     outcomes.append((job.done, job.work(self.connection)))
             self.connection.execute("COMMIT")
         except Exception as error:
-            outcomes = [(job.done, self._failed(error)) for job in jobs]
+            outcomes, fresh = [(job.done, self._failed(error)) for job in jobs], {}
         else:
             known = self.tidy.extents
             known.update(changed if changed else store.extents(self.connection))
             ends = {slot: extent.next for slot, extent in (changed or known).items()}
-        self._tell(outcomes, ends)
+        self._tell(outcomes, ends, fresh)
 
-    def _append(self, jobs: Sequence[Job], changed: dict[int, store.Extent]) -> list[list[Position]]:
+    def _append(
+        self, jobs: Sequence[Job], fresh: dict[int, list[store.Plain]], changed: dict[int, store.Extent]
+    ) -> list[list[Position]]:
         results: list[list[Position]] = []
-        fresh: dict[int, list[store.Plain]] = {}
         for job in jobs:
             assert isinstance(job, Append)  # noqa: S101
             positions: list[Position] = []
@@ -190,9 +192,9 @@ class Writer:
             structlog.get_logger("log").info("housekeeping works again")
         self._trouble = trouble
 
-    def _tell(self, outcomes: list[Outcome], ends: dict[int, int]) -> None:
+    def _tell(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[store.Plain]]) -> None:
         try:
-            self.loop.call_soon_threadsafe(self.told, outcomes, ends)
+            self.loop.call_soon_threadsafe(self.told, outcomes, ends, fresh)
         except RuntimeError:  # the loop was closed before the log: nobody waits any more
             return
 
