@@ -22,6 +22,7 @@ from liqwatch.settings import RuleSettings, Settings, TargetSettings, TemplateSe
 from liqwatch.topics import ALERTS, COVERAGE, TOTALS
 from liqwatch.wire import Heartbeat, LargestRecord, Totals, encode
 
+from .hurry import skipped
 from .memory_log import MemoryLog
 
 BEAT_SECONDS = 0.1
@@ -77,7 +78,7 @@ class Stage:
     _http: aiohttp.ClientSession | None = None
 
     def __post_init__(self) -> None:
-        self.clock = Clock(wall=lambda: time.time() + self.ahead_seconds)
+        self.clock = Clock(wall=lambda: time.time() + skipped() + self.ahead_seconds)
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()
@@ -167,11 +168,11 @@ class Stage:
 
     async def beat(self) -> None:
         """A heartbeat of every partition that is beating."""
-        for partition in range(TOTALS.partitions):
-            if partition not in self.beating:
-                continue
-            beat = Heartbeat(partition, self._generation, self.clock.now_ms(), 7, 8, True)
-            await self._append(TOTALS, str(partition), encode(beat), partition)
+        now_ms = self.clock.now_ms()
+        beats = [(number, Heartbeat(number, self._generation, now_ms, 7, 8, True)) for number in sorted(self.beating)]
+        await self.log.append(
+            TOTALS, [Entry(str(number).encode(), encode(beat), now_ms, number) for number, beat in beats]
+        )
 
     def incidents(self) -> list[Incident]:
         """The latest state of every incident, in the order they were opened."""

@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -42,7 +41,7 @@ class Message:
     body: dict[str, Any]
     headers: dict[str, str]
     raw: bytes
-    at: float  # monotonic seconds
+    at: float  # seconds of the loop
 
 
 @dataclass
@@ -54,7 +53,7 @@ class ChatServer:
     edits: list[dict[str, Any]] = field(default_factory=list)  # bodies, with the path
     edit_seconds: float = 0.0  # that an edit takes
     edit_faults: list[Fault] = field(default_factory=list)  # one per edit: limited, status, silent, reset
-    edit_tries: list[float] = field(default_factory=list)  # when edits were asked for, monotonic seconds
+    edit_tries: list[float] = field(default_factory=list)  # when edits were asked for, seconds of the loop
     pictures: list[dict[str, Any]] = field(default_factory=list)  # their fields, with the path and the bytes
     picture_faults: list[Fault] = field(default_factory=list)  # one per request that a picture takes
     picture_tries: int = 0
@@ -136,7 +135,7 @@ class ChatServer:
 
     async def _edit(self, request: web.Request) -> web.Response:
         raw = await request.read()
-        self.edit_tries.append(time.monotonic())
+        self.edit_tries.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.edit_seconds)
         if self.edit_faults and (answer := await self._met(request, self.edit_faults.pop(0))) is not None:
             return answer
@@ -262,7 +261,9 @@ class ChatServer:
                 self.repeats += 1
                 return self._keys[key]
             text = body.get("text") or body.get("content") or ""
-            self.accepted.append(Message(request.path, text, body, dict(request.headers), raw, time.monotonic()))
+            self.accepted.append(
+                Message(request.path, text, body, dict(request.headers), raw, asyncio.get_running_loop().time())
+            )
             if key is not None:
                 self._keys[key] = len(self.accepted)
             self._changed.notify_all()

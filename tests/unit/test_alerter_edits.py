@@ -15,10 +15,17 @@ from liqwatch.alerter.notifiers.telegram import TelegramNotifier
 from liqwatch.events import Attempt, Incident, Step, Summary
 from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
+from tests.support.hurry import hurry
 
 EDITING = ["slack-bot", "telegram", "discord", "discord-bot"]
 LEFT_BEHIND = "liqwatch_messages_left_behind_total"
 ANSWERING = ["slack-bot", "telegram", "discord-bot"]
+
+
+@pytest.fixture(autouse=True)
+async def _nobody_waits() -> None:
+    """Half the rate of a chat, a 429 and a back-off take seconds each; here they pass at once."""
+    hurry()
 
 
 def stage(chat: ChatServer, kind: str, **changes: Any) -> Stage:
