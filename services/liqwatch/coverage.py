@@ -51,6 +51,8 @@ class _Which(msgspec.Struct):
 
 
 _which = msgspec.json.Decoder(_Which).decode
+_END, _OPEN = b',"to_ms":', b',"open":true,'
+_DIGITS = 13  # of milliseconds since 2001
 
 
 def newest(records: Sequence[Record]) -> list[Record]:
@@ -59,8 +61,20 @@ def newest(records: Sequence[Record]) -> list[Record]:
     An open interval is written anew every few seconds: of a day of it one record in thousands says something. What
     cannot be read is kept, for who takes it to count.
     """
+    grown: dict[object, Record] = {}
+    for record in reversed(records):
+        value = record.value
+        begins: object = record.offset
+        if value is not None:
+            # As the collector writes them, two records of an open interval are the same text up to its end. (Inside a
+            # string there would be a backslash before the quote.) Not to parse them is much quicker.
+            at = value.rfind(_OPEN)  # found from the end in a third of the time
+            if at > 0 and (head := value[: at - _DIGITS]).endswith(_END):
+                begins = head
+        if begins not in grown:
+            grown[begins] = record
     kept: dict[object, Record] = {}
-    for record in records:
+    for record in reversed(grown.values()):
         mark: object = record.offset
         if record.value is not None:
             try:
@@ -138,7 +152,11 @@ class CoverageBook:
         self._watched.pop(message.venue, None)
         mine = self._intervals.setdefault(message.venue, {})
         known = mine.get(message.interval_id)
-        if known is None or not message.open or (known.open and message.to_ms >= known.end):
+        if known is not None:
+            if not message.open or (known.open and message.to_ms >= known.end):
+                known.start, known.end, known.open = message.from_ms, message.to_ms, message.open
+                known.collector, known.kind, known.ended_by = message.collector, message.kind, message.ended_by
+        else:
             mine[message.interval_id] = _Interval(
                 message.venue,
                 message.collector,

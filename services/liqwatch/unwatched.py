@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
+import msgspec
 
 from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
 from .coverage import CoverageBook, Gap, newest
 from .eventlog import Record, since
-from .events import Coverage
 from .following import read_to_the_end
 from .settings import Settings
 from .topics import COVERAGE
+from .wire import decode_coverage
 
 _BEFORE_MS = 3_600_000  # so much earlier is read, for what ended just before the span
 _FRESH_MS = 30_000  # an open interval is written every few seconds
@@ -76,8 +76,8 @@ def judge(records: Collection[Record], from_ms: int, to_ms: int, only: Collectio
     kinds: dict[str, str] = {}
     for record in records:
         try:
-            message = Coverage.model_validate_json(record.value or b"")
-        except ValidationError:
+            message = decode_coverage(record.value or b"")
+        except msgspec.MsgspecError:
             continue
         book.apply(message)
         kinds[message.venue] = message.completeness

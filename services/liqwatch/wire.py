@@ -3,7 +3,11 @@
 `tests/contract/test_wire.py` holds both to the same answers.
 """
 
+from typing import Literal
+
 import msgspec
+
+from .events import Completeness
 
 
 class Liquidation(msgspec.Struct, gc=False, frozen=True):
@@ -92,8 +96,27 @@ class Bar(msgspec.Struct, gc=False, frozen=True):
     version: int = 1
 
 
+class Coverage(msgspec.Struct, gc=False):
+    """See `events.Coverage`; of a month there are tens of millions."""
+
+    venue: str
+    collector: str
+    interval_id: str
+    kind: Literal["watched", "lost", "filled"]
+    from_ms: int
+    to_ms: int
+    open: bool
+    completeness: Completeness
+    feeds: tuple[str, ...] = ()
+    ended_by: str | None = None
+    events_lost: int = 0
+    events_filled: int = 0
+    version: Literal[1] = 1
+
+
 encode = msgspec.json.Encoder().encode
 decode_liquidation = msgspec.json.Decoder(Liquidation).decode
+decode_coverage = msgspec.json.Decoder(Coverage).decode
 decode_totals = msgspec.json.Decoder(Totals | Heartbeat).decode
 decode_bar = msgspec.json.Decoder(Bar).decode
 

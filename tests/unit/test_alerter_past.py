@@ -318,6 +318,41 @@ def test_a_venue_that_was_away_still_counts_and_no_hour_is_known_before_the_firs
     assert {now - 3, now - 2, now - 1} == together.hours("all", HOUR_MS, NOW_MS)
 
 
+watches = st.lists(
+    st.tuples(st.sampled_from(["okx", "gate", "htx"]), st.integers(0, 59), st.integers(1, 30)),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda one: one[:2],
+)
+
+
+@given(watches, st.sampled_from([5 * MINUTE_MS, HOUR_MS, 90 * MINUTE_MS, DAY_MS]))
+def test_an_hour_can_be_compared_with_where_a_recount_of_its_minutes_says_so(
+    some: list[tuple[str, int, int]], span_ms: int
+) -> None:
+    """Each venue was watched in half hours, so many from the end and so many long."""
+    half = HOUR_MS // 2
+    known = {name: set[int]() for name, _, _ in some}
+    messages = []
+    for name, back, length in some:
+        start = NOW_MS - (back + 1) * half
+        end = min(NOW_MS, start + length * half)
+        messages.append(interval(name, start, end))
+        known[name].update(range(start // MINUTE_MS, end // MINUTE_MS))
+    found = watched(*messages).hours("all", span_ms, NOW_MS)
+    recounted = set()
+    today = [minutes for minutes in known.values() if (max(minutes) + 1) * MINUTE_MS > NOW_MS - DAY_MS]
+    first = min((min(minutes) for minutes in today), default=0)
+    for hour in range(NOW_MS // HOUR_MS - 720, NOW_MS // HOUR_MS):
+        start, end = (hour * HOUR_MS - span_ms) // MINUTE_MS, (hour + 1) * 60
+        asked = [(minutes, max(start, min(minutes))) for minutes in today if min(minutes) < end]
+        shares = [len(minutes.intersection(range(since, end))) / (end - since) for minutes, since in asked]
+        most = (end - max(start, first)) / (end - start)
+        if shares and min(sum(shares) / len(shares), most) >= 0.9:
+            recounted.add(hour)
+    assert frozenset(recounted) == found
+
+
 async def test_days_are_not_counted_before_they_are_read_and_old_coverage_is_let_go_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

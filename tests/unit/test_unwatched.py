@@ -4,10 +4,13 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from liqwatch import topics, unwatched
+from liqwatch import coverage, topics, unwatched
 from liqwatch.clock import Clock
 from liqwatch.coverage import newest
 from liqwatch.eventlog import Entry, Record
@@ -71,6 +74,39 @@ def test_of_an_open_interval_only_the_last_word_is_kept_and_what_cannot_be_read_
     batch.insert(4, Record(0, 100, 0, b"", None))
     kept = newest(batch)
     assert [99, 100, 48, 49, 50] == [one.offset for one in kept]
+
+
+told = st.builds(
+    lambda venue, start, end, still, kind: said(venue, NOW + start, NOW + end, still=still, kind=kind),
+    st.sampled_from(["okx", "gate"]), st.integers(0, 2), st.integers(3, 99), st.booleans(),
+    st.sampled_from(["watched", "lost"]),
+)  # fmt: skip
+
+
+@given(st.lists(told | st.sampled_from([b"{", b"[]", None]), max_size=40))
+def test_of_each_interval_the_last_word_is_kept_open_and_ended_whatever_came_between(batch: list[Any]) -> None:
+    made: list[Record] = []
+    last: dict[Any, int] = {}
+    for offset, one in enumerate(batch):
+        value = one.model_dump_json().encode() if isinstance(one, Coverage) else one
+        made.append(Record(0, offset, 0, b"", value))
+        last[(one.interval_id, one.open) if isinstance(one, Coverage) else offset] = offset
+    assert sorted(last.values()) == [record.offset for record in newest(made)]
+
+
+def test_a_growing_interval_is_read_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month has tens of millions of its records."""
+    read: list[bytes] = []
+    which = coverage._which
+
+    def reading(value: bytes) -> object:
+        read.append(value)
+        return which(value)
+
+    monkeypatch.setattr(coverage, "_which", reading)
+    batch = records(*(said(venue, NOW, NOW + at, still=True) for at in range(1, 500) for venue in ("okx", "gate")))
+    assert [996, 997] == [one.offset for one in newest(batch)]
+    assert 2 == len(read)
 
 
 @pytest.fixture

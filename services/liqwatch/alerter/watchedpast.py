@@ -4,14 +4,12 @@ Pure. The coverage topic keeps 30 days; a day before that is not whole, because 
 """
 
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
 
-import msgspec
-
 from ..coverage import CoverageBook, Span
-from ..events import Completeness
 from ..relative import PAST_DAYS
+from ..wire import decode_coverage
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -19,21 +17,6 @@ _KEEP_MS = (PAST_DAYS + 4) * DAY_MS  # the longest window is 3 days
 _AGAIN_MS = 60_000  # looked at anew after so long
 _ENOUGH = 0.9  # of an hour, and of the window before it, on the average of the venues: it can be compared with
 _WHOLE = 0.99  # of a day, each venue: it was watched in full
-
-
-class _Interval(msgspec.Struct, gc=False):
-    venue: str
-    collector: str
-    interval_id: str
-    kind: str
-    from_ms: int
-    to_ms: int
-    open: bool
-    completeness: Completeness
-    ended_by: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Interval).decode
 
 
 class _Spans:
@@ -53,6 +36,22 @@ class _Spans:
     @property
     def end(self) -> int:
         return self._ends[-1] if self._ends else 0
+
+    def inside(self, spans: Iterable[Span]) -> Iterator[int]:
+        """How much of each of these, which begin and end in order: much quicker than one by one."""
+        starts, ends, sums = self._starts, self._ends, self._sums
+        length = len(starts)
+        first = last = 0
+        for from_ms, to_ms in spans:
+            while first < length and ends[first] <= from_ms:
+                first += 1
+            while last < length and starts[last] < to_ms:
+                last += 1
+            if first >= last:
+                yield 0
+                continue
+            over = max(0, from_ms - starts[first]) + max(0, ends[last - 1] - to_ms)
+            yield sums[last] - sums[first] - over
 
     def before(self, at_ms: int) -> int:
         number = bisect_right(self._starts, at_ms)
@@ -75,7 +74,7 @@ class WatchedPast:
 
     def take(self, value: bytes) -> None:
         """A record of the topic. Raises `msgspec.DecodeError`."""
-        self._book.apply(_decode(value))
+        self._book.apply(decode_coverage(value))
         self._changed = True
 
     def hours(self, scope: str, span_ms: int, now_ms: int) -> frozenset[int] | None:
@@ -91,11 +90,9 @@ class WatchedPast:
         known = self._hours.get(asked)
         if known is None or known[0] != now:
             venues = self._venues(scope, now_ms)
-            found = frozenset(
-                hour
-                for hour in range(now - PAST_DAYS * 24, now)
-                if venues and _mean_since_first(venues, hour * HOUR_MS - span_ms, (hour + 1) * HOUR_MS) >= _ENOUGH
-            )
+            hours = range(now - PAST_DAYS * 24, now)
+            means = _means_since_first(venues, [(hour * HOUR_MS - span_ms, (hour + 1) * HOUR_MS) for hour in hours])
+            found = frozenset(hour for hour, mean in zip(hours, means, strict=True) if mean >= _ENOUGH)
             known = self._hours[asked] = now, found
         return known[1]
 
@@ -134,13 +131,21 @@ class WatchedPast:
         ]
 
 
-def _mean_since_first(venues: Collection[_Spans], from_ms: int, to_ms: int) -> float:
-    """Average share, each venue's since it was first watched; no more than the share since the first of all was."""
-    since_first = [_share(one, max(from_ms, one.start), to_ms) for one in venues if one.start < to_ms]
-    if not since_first:
-        return 0.0
-    began_ms = max(from_ms, min(one.start for one in venues))
-    return min(sum(since_first) / len(since_first), (to_ms - began_ms) / (to_ms - from_ms))
+def _means_since_first(venues: Collection[_Spans], spans: Sequence[Span]) -> list[float]:
+    """Average share of each span, each venue's since it was first watched; no more than the share since the first of
+    all was. The spans begin and end in order."""
+    sums, counts = [0.0] * len(spans), [0] * len(spans)
+    for one in venues:
+        start = one.start
+        for number, (inside, (from_ms, to_ms)) in enumerate(zip(one.inside(spans), spans, strict=True)):
+            if start < to_ms:
+                sums[number] += inside / (to_ms - (from_ms if from_ms > start else start))
+                counts[number] += 1
+    first = min((one.start for one in venues), default=0)
+    return [
+        min(total / count, (to_ms - max(from_ms, first)) / (to_ms - from_ms)) if count else 0.0
+        for total, count, (from_ms, to_ms) in zip(sums, counts, spans, strict=True)
+    ]
 
 
 def _share(spans: _Spans, from_ms: int, to_ms: int) -> float:
