@@ -12,6 +12,7 @@ from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS, first_message, firs
 from liqwatch.alerter.notifiers.base import Accepted, Refused, Response
 from liqwatch.alerter.notifiers.slack import SlackBot
 from liqwatch.alerter.notifiers.telegram import TelegramNotifier
+from liqwatch.alerter.turns import Turn
 from liqwatch.events import Attempt, Incident, Step, Summary
 from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
@@ -426,6 +427,19 @@ async def test_a_message_that_cannot_say_that_it_goes_on_elsewhere_is_said_and_c
             await until(lambda: one.metric(LEFT_BEHIND, destination="desk") == 1)
         said = [line["reason"] for line in logs if line["event"].startswith("a message about an open incident stays")]
         assert ([reason], []) == (said, old.edits)
+
+
+async def test_a_stand_by_that_was_reloaded_says_what_it_cannot_mend_once_it_acts() -> None:
+    async with ChatServer() as chat, stage(chat, "telegram") as on:
+        one = await on.start()
+        two = await on.start(acting=False)
+        await until(lambda: two.service._journal.turn is Turn.STANDING_BY)
+        await fire(on, chat)
+        on.targets = {"desk": chat.target("telegram", timeout="10s", channel="-99")}
+        two.service.reload(on.settings())
+        await one.end()
+        await until(lambda: two.metric(LEFT_BEHIND, destination="desk") == 1)
+        assert [] == chat.edits
 
 
 async def test_a_target_that_only_gets_a_new_token_goes_on_where_it_was() -> None:

@@ -193,12 +193,10 @@ class Outbox:
 
     def _leave(self, post: _Post, now: TargetSettings | None, ended: "asyncio.Task[None]") -> None:
         """Where the target leads to another chat: in the old one its messages say so, while its address is known."""
-        if (
-            now is None
-            or place(now) == place(post.courier.settings)
-            or self._journal is None
-            or not self._journal.acting
-        ):
+        if now is None or place(now) == place(post.courier.settings) or self._journal is None:
+            return
+        if not self._journal.acting:  # who acts sees to it; should we act later, its old address is gone here too
+            self._places.discard(place(post.courier.settings))
             return
         incidents = list(self._journal.incidents.values())
         leaving = _after((ended,), lambda: post.courier.leave(incidents))
@@ -211,7 +209,7 @@ class Outbox:
             if target in self._posts and where not in self._places and key not in self._left:
                 self._left.add(key)
                 self._metrics.left_behind.labels(target).inc()
-                reason = "its address was changed while the alerter was down"
+                reason = "its old address is not known any more"
                 log_.warning(STAYS, target=target, incident=incident.incident_id, reason=reason)
 
     def _done(self, delivery: Delivery) -> None:
