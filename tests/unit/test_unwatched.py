@@ -109,6 +109,14 @@ def test_a_growing_interval_is_read_once_a_batch(monkeypatch: pytest.MonkeyPatch
     assert 2 == len(read)
 
 
+def test_intervals_are_told_apart_in_whatever_order_their_fields_come() -> None:
+    def written(name: str, end: int) -> bytes:
+        return b'{"venue":"okx","to_ms":%d,"interval_id":"%s","open":true,"kind":"watched"}' % (end, name.encode())
+
+    batch = [Record(0, n, 0, b"", written(name, NOW)) for n, name in enumerate(["c:okx:1", "c:okx:2", "c:okx:1"])]
+    assert [1, 2] == [one.offset for one in newest(batch)]
+
+
 @pytest.fixture
 async def config(tmp_path: Path) -> Path:
     """Settings of a log in which a venue was watched for the last half hour."""
