@@ -8,7 +8,6 @@ what is asked for, as they are on nearly every day; and all above every floor wi
 """
 
 import argparse
-import gc
 import json
 import random
 import statistics
@@ -25,6 +24,7 @@ from liqwatch.alerter.judging import Judging
 from liqwatch.alerter.measures import Measures
 from liqwatch.alerter.minutes import Row
 from liqwatch.alerter.tape import Tape
+from liqwatch.cli import collect_rarely
 from liqwatch.coins import MAJORS
 from liqwatch.events import Coverage
 from liqwatch.settings import RuleSettings
@@ -109,7 +109,7 @@ def batch(dice: random.Random, tick: int, times: float) -> Iterator[bytes]:
 def measured(times: float) -> dict[str, float]:
     """Milliseconds of CPU time of each tick, and how many pairs were judged in it."""
     asked, dice = rules(), random.Random(5)
-    gc.set_threshold(50_000, 20, 50)  # as the services do
+    collect_rarely()  # as every service does
     known = Known(asked)
     assert known.history is not None
     known.history.ready = True

@@ -44,10 +44,11 @@ def fail(*lines: str, status: int = 1) -> NoReturn:
 
 def collect_rarely() -> None:
     """Full collections stop the loop for tenths of a second, and find next to nothing: what is made in numbers here
-    (records, rows, frames) has no cycles. So they are rare, and what was imported is left out of them."""
+    (records, rows, frames) has no cycles. So they are rare, and what was imported is left out of them. Of the young
+    objects few are looked at together: thousands take milliseconds."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(1_000, 20, 200)
 
 
 def run_loop(work: Coroutine[Any, Any, _T]) -> _T:

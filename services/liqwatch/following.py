@@ -16,7 +16,7 @@ from .topics import Topic
 FETCH_SECONDS = 0.5
 _AT_ONCE = 250  # records between two turns of the loop …
 _CHUNK = 25  # … or fewer, where they take long: looked at after so many
-_SLICE_SECONDS = 0.005
+_SLICE_SECONDS = 0.002
 _CLOSE_SECONDS = 0.5
 
 # What a record may do to who takes it. Anything else is a mistake of ours, and raises. (pydantic's is a ValueError.)

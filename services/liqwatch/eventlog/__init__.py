@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from ..topics import Topic
 
 
@@ -44,8 +46,11 @@ class LogClosed(LogError):
     """The log was closed."""
 
 
-class Entry(NamedTuple):
-    """A record to append. `value` None is a tombstone; `partition` None means by key."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A record to append. `value` None is a tombstone; `partition` None means by key.
+
+    A Struct, as `Record`: thousands a second are alive at once, and the garbage collector need not look at them.
+    """
 
     key: bytes
     value: bytes | None
@@ -60,7 +65,7 @@ class Position(NamedTuple):
     offset: int
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A record as a reader gets it."""
 
     partition: int

@@ -99,8 +99,10 @@ class KafkaProducer:
         if len(indexes) < _WHOLE_BATCH:
             futures = []
             for index in indexes:
-                key, value, at_ms, _ = entries[index]
-                send = partial(producer.send, topic, value, key, partition=partition, timestamp_ms=at_ms)
+                one = entries[index]
+                send = partial(
+                    producer.send, topic, one.value, one.key, partition=partition, timestamp_ms=one.timestamp_ms
+                )
                 futures.append(await _accepted(send))
             for index, told in zip(indexes, await asyncio.gather(*futures), strict=True):
                 offsets[index] = told.offset
@@ -110,8 +112,8 @@ class KafkaProducer:
         while at < len(indexes):
             builder, first = producer.create_batch(), at
             while at < len(indexes):
-                key, value, at_ms, _ = entries[indexes[at]]
-                if builder.append(key=key, value=value, timestamp=at_ms) is None:
+                one = entries[indexes[at]]
+                if builder.append(key=one.key, value=one.value, timestamp=one.timestamp_ms) is None:
                     break
                 at += 1
             builder.close()

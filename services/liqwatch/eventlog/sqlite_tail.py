@@ -21,7 +21,7 @@ class Tail:
     def add(self, committed: Mapping[int, Sequence[store.Plain]]) -> None:
         """Takes what one commit brought: records by slot, each slot's right behind those it has."""
         for slot, rows in committed.items():
-            batch = [Record._make(row) for row in rows]
+            batch = [Record(*row) for row in rows]
             size = sum([_EACH + len(key) + len(value or b"") for _, _, _, key, value in rows])
             self._batches.setdefault(slot, deque()).append(batch)
             self._order.append((slot, size))
