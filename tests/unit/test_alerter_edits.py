@@ -12,6 +12,7 @@ from liqwatch.alerter.firstmessage import SUMMARY_WITHIN_MS, first_message, firs
 from liqwatch.alerter.notifiers.base import Accepted, Refused, Response
 from liqwatch.alerter.notifiers.slack import SlackBot
 from liqwatch.alerter.notifiers.telegram import TelegramNotifier
+from liqwatch.alerter.service import AlerterService
 from liqwatch.alerter.turns import Turn
 from liqwatch.events import Attempt, Incident, Step, Summary
 from tests.support.alerter_stage import Playing, Stage, longs, until
@@ -21,6 +22,11 @@ from tests.support.hurry import hurry
 EDITING = ["slack-bot", "telegram", "discord", "discord-bot"]
 LEFT_BEHIND = "liqwatch_messages_left_behind_total"
 ANSWERING = ["slack-bot", "telegram", "discord-bot"]
+
+
+async def peaks_are_due(service: AlerterService) -> None:
+    service._ticks += 10
+    await service._tell_peaks()
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +73,7 @@ async def climb(on: Stage, one: Playing, usd: int) -> None:
     """A total between two steps, written into the log now instead of some seconds later."""
     await on.total(usd)
     await until(lambda: bool(one.service._peaks))
-    one.service._write_peaks()
+    await peaks_are_due(one.service)
 
 
 @pytest.mark.parametrize("kind", EDITING)
@@ -197,7 +203,7 @@ async def test_nothing_is_written_anew_while_the_log_cannot_say_whose_turn_it_is
         await on.total(1_450_000_000)
         await until(lambda: bool(one.service._peaks))
         on.log.down = True
-        one.service._write_peaks()
+        await peaks_are_due(one.service)
         editing = one.service._outbox._posts["desk"].courier._editing
         assert editing is not None
         await until(lambda: not editing._texts)  # in hand
@@ -235,7 +241,7 @@ async def test_a_summary_that_fails_does_not_keep_the_others_from_being_current(
             await on.total(30_000_000, scope="base=OPEN")
             await until(lambda: bool(one.service._peaks))
             await until(lambda: len(chat.edit_tries) == 1)
-            one.service._write_peaks()
+            await peaks_are_due(one.service)
             await until(lambda: len(chat.edits) == 2)
             assert ["OPEN", "OVER"] == ["OVER" if "OVER" in plain(edit) else "OPEN" for edit in chat.edits]
 
@@ -513,3 +519,30 @@ async def test_a_newer_total_outlives_the_telling_of_an_older_step() -> None:
         assert [newer.at_ms] == [text.at_ms for text, _ in editing._texts.values()]
         editing.drop(incident.incident_id, newer.at_ms + 1)
         assert {} == editing._texts
+
+
+async def test_of_many_peaks_a_few_are_written_with_each_tick_and_none_is_lost() -> None:
+    async with ChatServer() as chat, stage(chat, "slack-bot") as on:
+        one = await on.start()
+        await fire(on, chat)
+        (incident,) = on.incidents()
+        many = [incident.model_copy(update={"incident_id": f"{incident.incident_id}-{number}"}) for number in range(25)]
+        one.service._journal.incidents.update((copy.incident_id, copy) for copy in many)
+        one.service._peaks = {copy.incident_id: one.service._ticks + 10 for copy in many}
+        await one.service._tell_peaks()
+        assert 25 == len(one.service._peaks)  # none is due yet
+        left = []
+        while one.service._peaks:
+            await peaks_are_due(one.service)
+            left.append(len(one.service._peaks))
+        assert [15, 5, 0] == left
+        await until(lambda: len(on.incidents()) == 26)
+
+
+async def test_a_peak_is_told_only_where_messages_can_be_edited(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ChatServer() as chat, stage(chat, "webhook") as on:
+        one = await on.start()
+        await fire(on, chat)
+        monkeypatch.setattr(one.service, "_refresh", lambda incident: pytest.fail("there is nothing to edit"))
+        await climb(on, one, 1_450_000_000)
+        await until(lambda: on.incidents()[0].peak_usd == "1450000000.000000")

@@ -258,3 +258,29 @@ async def test_a_stop_ends_the_streams_at_once(tmp_path: Path) -> None:
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 4
     response.close()
+
+
+async def test_no_update_is_made_while_nobody_looks_and_who_comes_then_is_given_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "TICK_SECONDS", 0.001)
+    one, _ = hub(kept=3)
+    asked = 0
+
+    def since_ms() -> None:
+        nonlocal asked
+        asked += 1
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(one.run(stop, since_ms))
+    await until(lambda: asked >= 5)  # what has not been told is not kept either: the lag would be that of hours
+    assert [] == list(one._kept)
+    one.viewers = 1
+    await until(lambda: len(one._kept) == 3)
+    place = one._last
+    one.viewers = 0
+    await until(lambda: not one._kept)  # for some ticks the viewer may come back to what it missed
+    assert one.place(f"{one._run}-{place}") is None
+    assert b"event: snapshot" in one.pending(place)[0]
+    stop.set()
+    await running

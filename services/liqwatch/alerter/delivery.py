@@ -95,6 +95,11 @@ class Courier:
         if settings.picture and pictures is not None and isinstance(notifier, TakesPictures):
             self._illustrating = Illustrating(name, settings, notifier, pictures, sender, metrics, self._bucket)
 
+    @property
+    def edits(self) -> bool:
+        """The chat can edit messages."""
+        return self._editing is not None
+
     def refresh(self, incident: Incident, now: Step) -> None:
         """The first message about an open incident may say how things stand by now."""
         if self._editing is not None:

@@ -129,6 +129,11 @@ class Outbox:
             post.courier.owes_summary(incident) for post in self._posts.values()
         )
 
+    def edits(self, incident: Incident) -> bool:
+        """Somebody was told of the incident by a message that can be edited."""
+        told = {target for step in incident.steps for target in step.targets}
+        return any(post.courier.edits for name, post in self._posts.items() if name in told)
+
     def refresh(self, incident: Incident, now: Step) -> None:
         """The first message about an open incident may say how things stand by now, where the chat can edit."""
         for post in self._posts.values():

@@ -36,7 +36,9 @@ from .silences import SilenceBook
 from .templates import LONG, Forms
 from .turns import Turn
 
-_PEAKS_EVERY = 10  # ticks: a peak between two steps is written this often
+_PEAK_AFTER = 10  # ticks: so long after a peak between two steps it is written, and others until then
+_PEAKS_A_TICK = 10
+_HISTORY_EVERY = 10  # ticks
 _LET_COURIERS_FINISH = 0.8  # seconds, at the end
 _LET_WRITES_FINISH = 0.3
 
@@ -106,7 +108,8 @@ class AlerterService:
             on_cut=lambda _: metrics.records_cut.inc(),
         )
         self._open: dict[tuple[str, str], str] = {}  # rule, scope -> incident
-        self._peaks: set[str] = set()  # incidents with a peak that the log does not have yet
+        self._peaks: dict[str, int] = {}  # incidents with a peak that the log does not have yet, and when it is due
+        self._ticks = 0
         self._held_back: set[str] = set()  # incidents whose clear is held back
         self._stale: bool | None = None
         self._short_of_history: set[str] = set()  # rules relative to the past
@@ -172,7 +175,8 @@ class AlerterService:
             self._metrics.history.remove(name)
 
     async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
-        self._write_peaks()
+        for incident_id in list(self._peaks):
+            self._write_peak(incident_id)
         await self._outbox.end(_LET_COURIERS_FINISH)
         self._pictures.close()
         await self._journal.flush(_LET_WRITES_FINISH)
@@ -217,15 +221,14 @@ class AlerterService:
         self._judge()
 
     async def _every_second(self) -> None:
-        ticks = 0
         while True:
             await asyncio.sleep(1.0)
-            ticks += 1
+            self._ticks += 1
             now_ms = self._clock.now_ms()
             self._service_metrics.log_up.set(self._journal.reachable)
             self._show_staleness(bool(self._figures.stale(now_ms)))
             self._metrics.silences.set(self._silences.active(now_ms))
-            if ticks % 60 == 0:
+            if self._ticks % 60 == 0:
                 self._figures.forget(now_ms)
                 self._silences.forget(now_ms)
             if not self._journal.acting:
@@ -234,9 +237,8 @@ class AlerterService:
             self._judging.touch_timed(self._figures.known_venues())
             self._judge()
             self._unmute(now_ms)
-            if ticks % _PEAKS_EVERY == 0:
-                self._write_peaks()
-            if ticks % _PEAKS_EVERY == 1:
+            await self._tell_peaks()
+            if self._ticks % _HISTORY_EVERY == 1:
                 self._count_history(now_ms)
             self._outbox.offer_all()
             self._let_go()
@@ -279,7 +281,7 @@ class AlerterService:
             forms=self._make_forms(rule, targets),
         )  # fmt: skip
         self._journal.put(told)
-        self._peaks.discard(told.incident_id)
+        self._peaks.pop(told.incident_id, None)
         self._held_back.discard(told.incident_id)
         if told.closed_ms is None:
             self._open[rule.name, scope] = told.incident_id
@@ -360,15 +362,22 @@ class AlerterService:
         higher = with_peak(incident, usd, now_ms)
         if higher is not incident:
             self._journal.note(higher)
-            self._peaks.add(incident.incident_id)
+            self._peaks.setdefault(incident.incident_id, self._ticks + _PEAK_AFTER)
 
-    def _write_peaks(self) -> None:
-        for incident_id in self._peaks if self._journal.acting else ():
+    async def _tell_peaks(self) -> None:
+        """A few a tick, and one at a time: in a crash hundreds of incidents climb, and a crossing waits for none."""
+        due = [incident_id for incident_id, tick in self._peaks.items() if tick <= self._ticks]
+        for incident_id in due[:_PEAKS_A_TICK]:
+            self._write_peak(incident_id)
             incident = self._journal.incidents.get(incident_id)
-            if incident is not None:
-                self._journal.put(incident)
+            if incident is not None and self._outbox.edits(incident):
                 self._refresh(incident)
-        self._peaks.clear()
+            await asyncio.sleep(0)
+
+    def _write_peak(self, incident_id: str) -> None:
+        incident = self._journal.incidents.get(incident_id)
+        if self._peaks.pop(incident_id, None) is not None and incident is not None and self._journal.acting:
+            self._journal.put(incident)
 
     def _refresh(self, incident: Incident) -> None:
         """Between two steps the total climbs: the message that is there says so, where it can be edited."""

@@ -33,12 +33,14 @@ class Hub:
     def __init__(self, updates: Updates, clock: Clock, metrics: WebMetrics, kept: int = KEPT) -> None:
         self._updates, self._clock, self._metrics = updates, clock, metrics
         self._run = secrets.token_hex(4)
+        self._kept_most = kept
         self._kept: deque[bytes] = deque(maxlen=kept)
         self._last = 0  # number of the newest update
         self._snapshot: tuple[int, bytes] | None = None
         self._next = asyncio.Event()
         self._closed = False
         self.viewers = 0
+        self._unseen = kept  # ticks without a viewer; more than updates are kept, and none is made
 
     async def run(self, stop: asyncio.Event, since_ms: Callable[[], int | None]) -> None:
         """Publishes until told to stop. `since_ms`: the time of the oldest total not yet told."""
@@ -49,6 +51,11 @@ class Hub:
                 return
             ticks += 1
             idle += 1
+            self._unseen = 0 if self.viewers else self._unseen + 1
+            if self._unseen > self._kept_most:
+                self._forget()
+                since_ms()
+                continue
             now_ms = self._clock.now_ms()
             update = self._updates.update(now_ms, slow=ticks % _SLOW_EVERY == 0)
             if update is None and idle >= _IDLE_EVERY:
@@ -59,6 +66,13 @@ class Hub:
                 oldest_ms = since_ms()
                 if oldest_ms is not None and self._clock.speed == 1.0:
                     self._metrics.stream_lag.observe(max(0, now_ms - oldest_ms) / 1000)
+
+    def _forget(self) -> None:
+        """Nobody looks, and who comes is given everything: to make updates would only hold up the process."""
+        self._updates.skip()
+        self._kept.clear()
+        self._last += 1
+        self._snapshot = None
 
     def publish(self, update: object) -> None:
         """One more update, for all."""

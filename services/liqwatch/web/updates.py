@@ -67,6 +67,12 @@ class Updates:
             update["venues"] = self._venues(now_ms)
         return {**self._clock(now_ms), **update} if update else None
 
+    def skip(self) -> None:
+        """What has changed is told to nobody: who comes new is given everything."""
+        self._market.changes = Changes()
+        self._coins.clear()
+        self._events = []
+
     def idle(self, now_ms: int) -> Json:
         """Nothing has changed, and we are here."""
         return self._clock(now_ms)
