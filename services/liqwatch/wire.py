@@ -129,21 +129,21 @@ def micros(usd: str) -> int:
     if usd[-7:-6] == "." and usd.isascii() and (digits := usd[:-7] + usd[-6:]).isdigit():
         return int(digits)  # as we write it ourselves
     whole, _, fraction = usd.partition(".")
-    digits = whole + fraction[:6]
-    if not digits.isdigit() or not usd.isascii():
-        if usd.startswith("-") and usd[1:2].isdigit():
-            return -micros(usd[1:])
-        raise ValueError(f"{usd!r} is not a plain decimal number")
     more = len(fraction) - 6
     if more <= 0:
-        return int(digits) * _POWERS[-more]
-    rest = fraction[6:]
-    if not rest.isdigit():
-        raise ValueError(f"{usd!r} is not a plain decimal number")
-    head = int(digits)
-    if rest < "5":  # as text: the first digit decides
-        return head
-    return head + 1 if rest.rstrip("0") != "5" else head + head % 2
+        digits = whole + fraction
+        if digits.isdigit() and usd.isascii():
+            return int(digits) * _POWERS[-more]
+    else:
+        digits, rest = whole + fraction[:6], fraction[6:]
+        if digits.isdigit() and rest.isdigit() and usd.isascii():
+            head = int(digits)
+            if rest < "5":  # as text: the first digit decides
+                return head
+            return head + 1 if rest.rstrip("0") != "5" else head + head % 2
+    if usd.startswith("-") and usd[1:2].isdigit():
+        return -micros(usd[1:])
+    raise ValueError(f"{usd!r} is not a plain decimal number")
 
 
 _POWERS: tuple[int, ...] = tuple(10**power for power in range(7))

@@ -250,10 +250,11 @@ class RollingTotals:
         self._gone.clear()
 
     def _enter(self, leaf: Leaf, step: Step) -> None:
-        bucket = self._buckets.get(step[0])
-        if bucket is None:
-            bucket = self._buckets[step[0]] = []
-        bucket.append(leaf)
+        second = step[0]
+        if second in self._buckets:
+            self._buckets[second].append(leaf)
+        else:
+            self._buckets[second] = [leaf]
         self._touched.add(leaf)
         noted = leaf.noted
         noted.append(step)
