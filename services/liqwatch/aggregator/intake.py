@@ -97,6 +97,7 @@ class Intake:
     def count(self, records: Sequence[Record]) -> None:
         """Adds records to the window, each counted as what it was."""
         window, owned_by = self._window, self.owned
+        add = window.add
         counted = duplicates = late = future = unreadable = 0
         self.advance()
         for record in records:
@@ -106,15 +107,18 @@ class Intake:
             owned.offset = record.offset
             try:
                 event = decode_liquidation(record.value or b"")
+                time_ms = event.event_time_ms
                 # Told by the event alone, so that a rebuild says the same.
-                ahead = event.event_time_ms - event.received_time_ms > FUTURE_MS
-                added = _FUTURE if ahead else window.add(event, record.partition, record.value)
+                if time_ms - event.received_time_ms > FUTURE_MS:
+                    added = _FUTURE
+                else:
+                    added = add(event, record.partition, record.value)
             except (msgspec.DecodeError, ValueError):
                 unreadable += 1
                 continue
             if added is _COUNTED:
                 counted += 1
-                owned.minutes[event.event_time_ms // 60_000] = record.offset
+                owned.minutes[time_ms // 60_000] = record.offset
                 if owned.stage is _LIVE and len(self.received_ms) < _MOST_TIMES:
                     self.received_ms.append(event.received_time_ms)
             elif added is _LATE:
