@@ -109,10 +109,8 @@ class Intake:
                 event = decode_liquidation(record.value or b"")
                 time_ms = event.event_time_ms
                 # Told by the event alone, so that a rebuild says the same.
-                if time_ms - event.received_time_ms > FUTURE_MS:
-                    added = _FUTURE
-                else:
-                    added = add(event, record.partition, record.value)
+                ahead = time_ms - event.received_time_ms > FUTURE_MS
+                added = _FUTURE if ahead else add(event, record.partition, record.value)
             except (msgspec.DecodeError, ValueError):
                 unreadable += 1
                 continue
