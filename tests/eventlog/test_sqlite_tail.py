@@ -70,6 +70,16 @@ def test_a_commit_larger_than_all_is_not_kept() -> None:
     assert [500, 501] == offsets(tail.pages({A: 500}, 10)[A])
 
 
+def test_behind_a_hole_it_begins_anew() -> None:
+    """A commit that failed for us and is in the file nevertheless: nobody may be led over it."""
+    tail = Tail(1 << 20)
+    tail.add({A: rows(0, 10), B: rows(0, 2)})
+    tail.add({A: rows(15, 20)})
+    assert {} == tail.pages({A: 5, B: 0}, 100)
+    assert {} == tail.pages({A: 12}, 100)
+    assert [15, 16, 17, 18, 19] == offsets(tail.pages({A: 15}, 100)[A])
+
+
 @pytest.mark.parametrize("keep_newest", [0, 2_000, 1 << 20])
 async def test_readers_see_the_same_wherever_it_comes_from(tmp_path: Path, keep_newest: int) -> None:
     """Some follow closely, one starts late; commits of all sizes."""

@@ -16,11 +16,21 @@ class Tail:
         self._most = most
         self._bytes = 0
         self._batches: dict[int, deque[list[Record]]] = {}
+        self._next: dict[int, int] = {}  # by slot the offset behind its last record
         self._order: deque[tuple[int, int]] = deque()  # slot and bytes of every batch, oldest first
 
     def add(self, committed: Mapping[int, Sequence[store.Plain]]) -> None:
-        """Takes what one commit brought: records by slot, each slot's right behind those it has."""
+        """Takes what one commit brought: records by slot.
+
+        Where they are not right behind those it has, a commit was said to have failed that is in the file all the
+        same: it begins anew.
+        """
+        if any(self._next.get(slot, rows[0][1]) != rows[0][1] for slot, rows in committed.items()):
+            self._batches.clear()
+            self._order.clear()
+            self._bytes = 0
         for slot, rows in committed.items():
+            self._next[slot] = rows[-1][1] + 1
             batch = [Record(*row) for row in rows]
             size = sum([_EACH + len(key) + len(value or b"") for _, _, _, key, value in rows])
             self._batches.setdefault(slot, deque()).append(batch)
