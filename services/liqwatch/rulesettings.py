@@ -238,15 +238,17 @@ def _usd(steps: tuple[Relative, ...], floor: Decimal, percentiles: tuple[Percent
 
 
 class Ladder:
-    """A rule's steps in millionths of their unit, and its waits in milliseconds. `first`: under it nothing is said."""
+    """A rule's steps in millionths of their unit, and its waits in milliseconds. `first`: under it nothing is said.
+    `floor`: micro-dollars, 0 where there is none."""
 
     __slots__ = (
-        "clear", "clear_hold_ms", "clear_level", "first", "hold_ms", "repeat_ms", "span_ms", "steps", "window",
+        "clear", "clear_hold_ms", "clear_level", "first", "floor", "hold_ms", "repeat_ms", "span_ms", "steps", "window",
     )  # fmt: skip
 
     def __init__(self, rule: RuleSettings, steps: tuple[Decimal, ...], clear_level: Decimal) -> None:
         self.steps = tuple((ceil(step * MICRO), step) for step in steps)
-        self.first = self.steps[0][0] if self.steps else ceil((rule.floor or Decimal(0)) * MICRO)
+        self.floor = ceil((rule.floor or Decimal(0)) * MICRO)
+        self.first = self.steps[0][0] if self.steps else self.floor
         self.clear_level = clear_level
         self.clear = ceil(clear_level * MICRO)
         self.hold_ms, self.clear_hold_ms = _ms(rule.hold), _ms(rule.clear_hold)

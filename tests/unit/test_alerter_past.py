@@ -392,3 +392,18 @@ async def test_days_are_not_counted_before_they_are_read_and_old_coverage_is_let
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+def test_a_side_without_its_share_is_judged_as_next_to_nothing_and_keeps_its_place() -> None:
+    """Only a total of zero gives up the place of its coin."""
+    share = rule(side="long", thresholds=("1M",), share="85%")
+
+    def judged(long: int, short: int) -> tuple[int, int]:
+        measures = Measures(lambda *_: Sum(long, short), lambda *_: (), Watching(), Known(history(share)))
+        found = measures.take(share, "base=BTC", False, NOW_MS)
+        assert found is not None
+        return found.value, found.usd
+
+    assert (1, 2 * 10**12) == judged(2 * 10**12, 10**12)
+    assert (2 * 10**12, 2 * 10**12) == judged(2 * 10**12, 0)
+    assert (0, 0) == judged(0, 10**12)

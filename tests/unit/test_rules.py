@@ -230,3 +230,11 @@ def test_an_incident_does_not_outlive_what_it_was_measured_by(
     )  # fmt: skip
     assert expected == why_orphaned(incident, {"r": now})
     assert not same_total(AMOUNTS, TIMES)
+
+
+@pytest.mark.parametrize("millions", [950, 1200, 1699])
+def test_where_nothing_is_new_the_memory_is_the_same(millions: int) -> None:
+    told = Memory(told=Decimal("1e9"), told_ms=0)
+    assert told is judge(rule(), millions * MILLION, told, SECOND)[1]
+    waiting = Memory(above_since_ms=0)
+    assert waiting is judge(rule(hold=timedelta(seconds=5)), 1200 * MILLION, waiting, SECOND)[1]

@@ -10,11 +10,10 @@ from ..events import Incident
 from ..settings import RuleSettings
 from .incidents import memory
 from .percentiles import Yardstick
-from .rules import Memory, Verdict, judge
+from .rules import NOTHING, Memory, Verdict, judge
 
 MAX_SCOPES = 2_000  # of one `each …` rule
 _KEPT = 20_000  # scopes whose rules are remembered
-_NOTHING = Memory()
 _TIMED = ("feed", "cascade")
 
 log_ = structlog.get_logger("alerter")
@@ -112,8 +111,7 @@ class Judging:
 
     def touch_remembered(self) -> None:
         """Time has passed: holds, reminders and clears may be due."""
-        for pair in self._memories:
-            self._due[pair] = None
+        self._due.update(dict.fromkeys(self._memories))
 
     def due(self) -> Iterator[tuple[RuleSettings, str]]:
         """Every pair to be asked, once."""
@@ -133,13 +131,14 @@ class Judging:
         self, rule: RuleSettings, scope: str, usd: int, now_ms: int, yardstick: Yardstick | None = None
     ) -> Verdict | None:
         """What the rule says; it remembers that it was asked."""
-        known = self._memories.get((rule.name, scope))
-        if known is None and usd < rule.ladder.first:  # nearly always
-            verdict, after = None, _NOTHING
+        known = self._memories.get((rule.name, scope), NOTHING)
+        if known is NOTHING and usd < rule.ladder.first:  # nearly always
+            verdict, after = None, NOTHING
         else:
-            verdict, after = judge(rule, usd, known or _NOTHING, now_ms, yardstick)
-            self._remember(rule, scope, after)
-        if usd == 0 and rule.name in self._scopes and after == _NOTHING:
+            verdict, after = judge(rule, usd, known, now_ms, yardstick)
+            if after is not known:
+                self._remember(rule, scope, after)
+        if usd == 0 and rule.name in self._scopes and after == NOTHING:
             self._scopes[rule.name].discard(scope)  # its place is free: coins come and go
             self._asked.pop((rule.ladder.window, scope), None)
         return verdict
@@ -156,7 +155,7 @@ class Judging:
             self._memories[pair] = replace(kept, above_since_ms=above, below_since_ms=below)
 
     def _remember(self, rule: RuleSettings, scope: str, after: Memory) -> None:
-        if after == _NOTHING:
+        if after == NOTHING:
             self._memories.pop((rule.name, scope), None)
         else:
             self._memories[rule.name, scope] = after

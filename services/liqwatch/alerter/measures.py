@@ -1,7 +1,9 @@
 """The figure that each kind of rule is judged by, in millionths of the unit of the rule's steps. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from ..relative import PAST_DAYS
 from ..rulesettings import MICRO, RuleSettings
@@ -22,7 +24,7 @@ _LEAST_WATCHED = 0.04  # an hour of a day
 WIDE_USD = 500_000 * MICRO  # of one coin in 5 minutes: it is in the cascade
 
 
-class Measured(NamedTuple):
+class Measured(msgspec.Struct, frozen=True, gc=False):
     """`value` is judged; `usd` (micro-dollars) is told. `yardstick`: what relative steps are times of, now."""
 
     value: int
@@ -169,7 +171,7 @@ class Measures:
             return Measured(usd, usd)
         easier, whole = _EASIER if is_open else (1, 1)
         enough = usd * 100 * whole >= rule.share * (long + short) * easier
-        return Measured(usd if enough else 0, usd)
+        return Measured(usd if enough else min(usd, _LITTLE), usd)
 
     def _side(self, rule: RuleSettings, scope: str) -> int:
         """Micro-dollars of the rule's side."""
@@ -216,13 +218,15 @@ class Measures:
 
     def _surge(self, rule: RuleSettings, scope: str, is_open: bool, now_ms: int) -> Measured | None:
         usd = counted = self._side(rule, scope)
-        if not _reaches(usd, rule, is_open):
+        is_enough = _reaches(usd, rule, is_open)
+        if not is_enough:
             return Measured(min(usd, _LITTLE), usd)
-        # The end of a gap brings much at once, and is no surge. While one is open it belongs to it, but is no step.
-        counted -= self._brought_by(self._interrupted(rule, scope, now_ms), rule, scope, usd)
-        is_enough = _reaches(counted, rule, is_open)
-        if not is_enough and not is_open:
-            return Measured(min(usd, _LITTLE), usd)
+        if interrupted := self._interrupted(rule, scope, now_ms):
+            # The end of a gap brings much at once, and is no surge. While one is open it belongs to it, but is no step.
+            counted -= self._brought_by(interrupted, rule, scope, usd)
+            is_enough = _reaches(counted, rule, is_open)
+            if not is_enough and not is_open:
+                return Measured(min(usd, _LITTLE), usd)
         times = self.times_normal(rule, scope, counted, now_ms)
         if times is None:
             return None
@@ -310,7 +314,5 @@ class Measures:
 
 
 def _reaches(usd: int, rule: RuleSettings, is_open: bool) -> bool:
-    if rule.floor is None:
-        return True
     easier, whole = _EASIER if is_open else (1, 1)
-    return usd * whole >= rule.floor * MICRO * easier
+    return usd * whole >= rule.ladder.floor * easier

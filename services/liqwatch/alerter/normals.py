@@ -30,6 +30,7 @@ class Normals:
         self._known: dict[Key, _Fading] = {}
         self._first: int | None = None
         self._last = 0
+        self._seen = 1.0  # share of a full average that the minutes until the last one make up
 
     def minute(self, number: int, usd: Mapping[Key, float]) -> None:
         """A minute (number since the epoch) is over and brought so many USD by scope and side."""
@@ -38,12 +39,13 @@ class Normals:
         elif number <= self._last:
             return
         self._last = number
+        self._seen = 1 - math.exp(-(number - self._first + 1) / DAY_MINUTES)
         for key, amount in usd.items():
             if amount <= 0:
                 continue
             known = self._known.setdefault(key, _Fading(minute=number))
-            rate = self._rate(known, number)
             known.weighed *= math.exp((known.minute - number) / DAY_MINUTES)
+            rate = known.weighed / self._seen
             known.weighed += _SHARE * min(amount / 60, _AT_MOST * max(rate, self._floor))
             known.minute = number
 
@@ -51,13 +53,15 @@ class Normals:
         """USD of a normal second; None while too little has been seen to say. `both` is the sum of the sides."""
         if self._first is None or self._last - self._first + 1 < MINUTES_NEEDED:
             return None
-        sides = ("long", "short") if side == "both" else (side,)
-        return sum(self._rate(known, self._last) for one in sides if (known := self._known.get((scope, one))))
+        if side == "both":
+            return self._rate(scope, "long") + self._rate(scope, "short")
+        return self._rate(scope, side)
 
-    def _rate(self, known: _Fading, minute: int) -> float:
-        seen = minute - (self._first or 0) + 1
-        faded = known.weighed * math.exp((known.minute - minute) / DAY_MINUTES)
-        return faded / (1 - math.exp(-seen / DAY_MINUTES))
+    def _rate(self, scope: str, side: str) -> float:
+        known = self._known.get((scope, side))
+        if known is None:
+            return 0.0
+        return known.weighed * math.exp((known.minute - self._last) / DAY_MINUTES) / self._seen
 
 
 _SHARE = 1 - math.exp(-1 / DAY_MINUTES)

@@ -42,10 +42,14 @@ class Memory:
     yardstick: Yardstick | None = None  # of relative steps, as it was when the incident opened: it stays so
 
 
+NOTHING = Memory()
+
+
 def judge(
     rule: RuleSettings, usd: int, memory: Memory, now_ms: int, yardstick: Yardstick | None = None
 ) -> tuple[Verdict | None, Memory]:
-    """What `rule` says to a total of `usd` micro-dollars, and what it remembers of it.
+    """What `rule` says to a total of `usd` micro-dollars, and what it remembers of it: the same `memory` where
+    nothing is new.
 
     The figure of a kind that does not count in USD is given in millionths of the unit of its steps.
 
@@ -53,12 +57,12 @@ def judge(
     tells the highest alone. Steps relative to the past are times `yardstick`; those of an open incident do not move.
     While the yardstick is not known, such a rule says nothing.
     """
-    fixed = memory.yardstick or yardstick
-    if not rule.is_relative:
-        fixed = None
-    elif fixed is None:
-        return None, memory if memory.told is not None or usd >= rule.ladder.first else Memory()
-    ladder = rule.ladder_at(None if fixed is None else fixed.usd)
+    fixed = None
+    if rule.is_relative:
+        fixed = memory.yardstick or yardstick
+        if fixed is None:
+            return None, memory if memory.told is not None or usd >= rule.ladder.first else NOTHING
+    ladder = rule.ladder if fixed is None else rule.ladder_at(fixed.usd)
     if memory.told is None:
         verdict, after = _quiet(ladder, usd, memory, now_ms)
     else:
@@ -73,10 +77,10 @@ def judge(
 def _quiet(ladder: Ladder, usd: int, memory: Memory, now_ms: int) -> tuple[Verdict | None, Memory]:
     reached = _highest_reached(ladder, usd)
     if reached is None:
-        return None, memory if memory.above_since_ms is None else Memory()
+        return None, memory if memory.above_since_ms is None else NOTHING
     since = _earlier(memory.above_since_ms, now_ms)
     if now_ms - since < ladder.hold_ms:
-        return None, Memory(above_since_ms=since)
+        return None, memory if memory.above_since_ms == since else Memory(above_since_ms=since)
     return Verdict("fired", reached, usd), Memory(told=reached, told_ms=now_ms)
 
 
@@ -88,7 +92,7 @@ def _open(ladder: Ladder, usd: int, memory: Memory, told: Decimal, now_ms: int) 
         since = _earlier(memory.below_since_ms, now_ms)
         if now_ms - since < ladder.clear_hold_ms:
             return None, memory if memory.below_since_ms == since else replace(memory, below_since_ms=since)
-        return Verdict("cleared", ladder.clear_level, usd), Memory()
+        return Verdict("cleared", ladder.clear_level, usd), NOTHING
     if ladder.repeat_ms is not None and now_ms - memory.told_ms >= ladder.repeat_ms:
         return Verdict("reminded", told, usd), Memory(told=told, told_ms=now_ms, yardstick=memory.yardstick)
     return None, memory if memory.below_since_ms is None else replace(memory, below_since_ms=None)
@@ -96,9 +100,10 @@ def _open(ladder: Ladder, usd: int, memory: Memory, told: Decimal, now_ms: int) 
 
 def _highest_reached(ladder: Ladder, usd: int) -> Decimal | None:
     """The highest step that `usd` micro-dollars are at or above."""
-    if usd < ladder.first:
-        return None
-    return max(step for least, step in ladder.steps if usd >= least)
+    for least, step in reversed(ladder.steps):  # they rise
+        if usd >= least:
+            return step
+    return None
 
 
 def _earlier(since_ms: int | None, now_ms: int) -> int:
