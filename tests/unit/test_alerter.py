@@ -3,7 +3,10 @@
 import asyncio
 from typing import Any
 
-from liqwatch.events import Incident
+import pytest
+
+from liqwatch.alerter.figures import Figures
+from liqwatch.events import Coverage, Incident
 from liqwatch.topics import ALERTS
 from liqwatch.wire import LargestRecord
 from tests.support.alerter_stage import Stage, longs, until
@@ -300,3 +303,22 @@ async def test_the_console_gets_the_same_words() -> None:
         await until(lambda: len(on.emitted) == 1)
         first, *_ = on.emitted[0].splitlines()
         assert "[warning] At least $1.20B of longs liquidated in 24 hours, past $1B." == first
+
+
+async def test_of_an_interval_that_has_grown_the_last_record_alone_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[bytes] = []
+    take = Figures.take_coverage
+
+    def taking(self: Figures, value: bytes) -> None:
+        taken.append(value)
+        take(self, value)
+
+    monkeypatch.setattr(Figures, "take_coverage", taking)
+    async with Stage([{"name": "r", "thresholds": ["1M"]}]) as on:
+        begun_ms = on.clock.now_ms() - 60_000
+        for second in range(50):
+            await on.watched("okx", begun_ms, begun_ms + second * 1000)
+        await on.start()
+        await until(lambda: bool(taken))
+        (last,) = taken
+        assert begun_ms + 49_000 == Coverage.model_validate_json(last).to_ms

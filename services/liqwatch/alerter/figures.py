@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from ..coins import MAJORS, coin_class
 from ..coverage import CoverageBook, Span, subtract
-from ..events import Completeness, Coverage, PartitionEvidence, VenueCoverage
+from ..events import Completeness, PartitionEvidence, VenueCoverage
 from ..settings import RuleSettings, window_name
 from ..topics import TOTALS
 from ..totals import STALE_AFTER_MS, Sum, TotalsBook, larger
-from ..wire import Heartbeat, LargestRecord, decode_totals
+from ..wire import Heartbeat, LargestRecord, decode_coverage, decode_totals
 from .incidents import View
 from .text import Amount
 
@@ -63,8 +63,8 @@ class Figures:
         self._touched.add(pair)
 
     def take_coverage(self, value: bytes) -> None:
-        """A record of the coverage topic. Raises `pydantic.ValidationError`."""
-        self._coverage.apply(Coverage.model_validate_json(value))
+        """A record of the coverage topic. Raises `msgspec.DecodeError`."""
+        self._coverage.apply(decode_coverage(value))
 
     def touched(self) -> set[Pair]:
         """What may have changed since the last call."""
@@ -204,9 +204,9 @@ class Figures:
 
     def _parts(self, window: str, scope: str) -> list[str]:
         """The coins of a class that have a total."""
-        wanted = scope.removeprefix("class=")
+        wanted, majors = scope.removeprefix("class="), frozenset(self.majors)
         found = self._totals.scopes(window, "base=")
-        return [part for part in found if coin_class(part[5:], self.majors) == wanted]
+        return [part for part in found if coin_class(part[5:], majors) == wanted]
 
     def _evidence(self, window: str, scope: str) -> tuple[PartitionEvidence, ...]:
         if not scope.startswith("class="):

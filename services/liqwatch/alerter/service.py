@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 
 from ..clock import Clock
+from ..coverage import newest
 from ..eventlog import EARLIEST, Log, Record, Start, since
 from ..events import Incident
 from ..following import Away, Follower, values
@@ -118,13 +119,15 @@ class AlerterService:
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then lets messages in hand finish, for a second or so."""
         self._outbox.start(self._journal)
+        coverage = self._follow(COVERAGE, self._coverage_start, values(self._figures.take_coverage))
+        coverage.thin = newest  # an interval is written anew every few seconds
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("journal reader", self._journal.follow()),
                 ("journal writer", self._journal.write()),
                 ("totals", self._follow(TOTALS, lambda: EARLIEST, self._take_total, self._on_totals).run()),
-                ("coverage", self._follow(COVERAGE, self._coverage_start, values(self._figures.take_coverage)).run()),
+                ("coverage", coverage.run()),
                 ("silences", self._silence_reading.run()),
                 ("past", self._past.run()),
                 ("pictures", self._pictures.run()),
