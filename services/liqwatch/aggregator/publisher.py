@@ -114,7 +114,8 @@ class Publisher:
                 owned.initial.extend(every | dict.fromkeys(owned.published))
             chunk = list(islice(owned.initial, _ANNOUNCED))
             async with self._writing_all:
-                await self._write([(owned.number, row) for row in chunk])
+                await self._write([(owned.number, row) for row in chunk if row[1] == _ALL])
+            await self._write([(owned.number, row) for row in chunk if row[1] != _ALL])
             for _ in chunk:
                 owned.initial.popleft()
             if not owned.initial:
@@ -132,14 +133,18 @@ class Publisher:
         await self.flush()
         self._later.update(dict.fromkeys(self._rows(self._coins_at_venues)))
         self._coins_at_venues.clear()
-        pending = list(islice(self._later, _MOST_A_TICK))
+        pending = _of_a_tick(self._later)
         chunks = list(_chunks(pending))
         for number, chunk in enumerate(chunks):
             if number and self._clock.speed == 1.0:
                 await asyncio.sleep(_SPREAD_SECONDS / len(chunks))
-            await self._write(chunk)
-            for key in chunk:
-                self._later.pop(key, None)
+            for key in chunk:  # what changes while they are written, is written once more
+                del self._later[key]
+            try:
+                await self._write(chunk)
+            except BaseException:
+                self._later = dict.fromkeys(chunk) | self._later
+                raise
             await self.flush()
         await self._bury()
         await self._write_bars(as_of_ms)
@@ -223,19 +228,20 @@ class Publisher:
 
     async def _bury(self) -> None:
         """A tombstone for each row that has been zero for a while."""
-        async with self._writing_all:
-            await self._bury_zeros()
-
-    async def _bury_zeros(self) -> None:
-        until = time.monotonic() - BURY_SECONDS
         for owned in list(self._intake.owned.values()):
-            due = [row for row, since in owned.zero_since.items() if since <= until]
-            due = [row for row in due if self._is_empty(owned, row)]
-            now_ms = self._window.now_ms
-            await self._append(TOTALS, [Entry(rows.key(owned.number, row), None, now_ms, owned.number) for row in due])
-            for row in due:
-                del owned.zero_since[row]
-                owned.published.discard(row)
+            async with self._writing_all:
+                await self._bury_zeros(owned, of_all=True)
+            await self._bury_zeros(owned, of_all=False)
+
+    async def _bury_zeros(self, owned: Owned, *, of_all: bool) -> None:
+        until = time.monotonic() - BURY_SECONDS
+        zeros = [row for row, since in owned.zero_since.items() if since <= until and (row[1] == _ALL) is of_all]
+        due = [row for row in zeros if self._is_empty(owned, row)]
+        now_ms = self._window.now_ms
+        await self._append(TOTALS, [Entry(rows.key(owned.number, row), None, now_ms, owned.number) for row in due])
+        for row in due:
+            del owned.zero_since[row]
+            owned.published.discard(row)
 
     def _save_bars(self, now_ms: int) -> None:
         self._saved += bars.before_leap(self._window, self._intake.owned.values(), now_ms, self._keep)
@@ -276,6 +282,12 @@ class Publisher:
         if entries:
             async with asyncio.timeout(APPEND_SECONDS):
                 await self._log.append(topic, list(entries))
+
+
+def _of_a_tick(later: Collection[tuple[int, Row]]) -> list[tuple[int, Row]]:
+    """All rows of coins and of venues, which heartbeats vouch for; of coins at venues as many as there is time for."""
+    first = [key for key in later if "," not in key[1][1]]
+    return first + list(islice((key for key in later if "," in key[1][1]), _MOST_A_TICK))
 
 
 def _turn(pending: Collection[ScopeKey]) -> dict[ScopeKey, None]:

@@ -77,6 +77,7 @@ class Outbox:
         for name, target in targets.items():
             if name not in self._posts and self._journal is not None:
                 self._employ(name, target, before.get(name))
+        self._places |= {place(post.courier.settings) for post in self._posts.values()}  # of two, one may have left
 
     def enabled(self, names: Iterable[str]) -> tuple[str, ...]:
         """Those of `names` that are switched on; all of them where none is named."""
@@ -203,8 +204,8 @@ class Outbox:
         if not self._journal.acting:  # who acts sees to it; should we act later, its old address is gone here too
             self._places.discard(place(post.courier.settings))
             return
-        incidents = list(self._journal.incidents.values())
-        leaving = _after((ended,), lambda: post.courier.leave(incidents))
+        incidents = self._journal.incidents  # as they then are: with what the courier still had in hand
+        leaving = _after((ended,), lambda: post.courier.leave(list(incidents.values())))
         self._leaving.append(asyncio.create_task(leaving, name=f"target {post.courier.name}, leaving"))
 
     def _see_left(self, incident: Incident) -> None:

@@ -9,6 +9,7 @@ from . import NOTHING_ASSIGNED, Assignment, LogClosed, Record
 from . import sqlite_store as store
 
 PAGE = 2_000
+_AT_ONCE = 500  # records between two turns of the loop: those in memory are had without waiting
 _POLL_SECONDS = 0.02
 
 
@@ -50,6 +51,7 @@ class SqliteReader:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     closed: bool = False
     slots: frozenset[int] = frozenset()  # records in these are news to it
+    _since_turn: int = 0
 
     def __post_init__(self) -> None:
         self.slots = frozenset(self.topic.slot(partition) for partition in self._places)
@@ -61,11 +63,15 @@ class SqliteReader:
             if self.closed:
                 raise LogClosed("this reader was closed")
             self.woken.clear()
+            if self._since_turn >= _AT_ONCE:
+                self._since_turn = 0
+                await asyncio.sleep(0)
             if not any(place.rest for place in self._places.values()):
                 await self._load()
             else:
                 await asyncio.sleep(0)  # a long replay leaves room for the rest of the loop
             records = self._hand_out()
+            self._since_turn += len(records)
             left = deadline - loop.time()
             if records or left <= 0:
                 return records
