@@ -51,21 +51,21 @@ class Hub:
                 return
             ticks += 1
             idle += 1
+            now_ms = self._clock.now_ms()
             self._unseen = 0 if self.viewers else self._unseen + 1
             if self._unseen > self._kept_most:
                 self._forget()
-                since_ms()
-                continue
-            now_ms = self._clock.now_ms()
-            update = self._updates.update(now_ms, slow=ticks % _SLOW_EVERY == 0)
-            if update is None and idle >= _IDLE_EVERY:
-                update = self._updates.idle(now_ms)
-            if update is not None:
+            else:
+                update = self._updates.update(now_ms, slow=ticks % _SLOW_EVERY == 0)
+                if update is None and idle >= _IDLE_EVERY:
+                    update = self._updates.idle(now_ms)
+                if update is None:
+                    continue
                 idle = 0
                 self.publish(update)
-                oldest_ms = since_ms()
-                if oldest_ms is not None and self._clock.speed == 1.0:
-                    self._metrics.stream_lag.observe(max(0, now_ms - oldest_ms) / 1000)
+            oldest_ms = since_ms()
+            if oldest_ms is not None and self._clock.speed == 1.0:
+                self._metrics.stream_lag.observe(max(0, now_ms - oldest_ms) / 1000)
 
     def _forget(self) -> None:
         """Nobody looks, and who comes is given everything: to make updates would only hold up the process."""
