@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ from liqwatch.events import Coverage
 from liqwatch.simulator import Simulator
 from liqwatch.simulator.scenarios import burst
 from liqwatch.topics import COVERAGE, LIQUIDATIONS, TOPICS
-from tests.support.collecting import Collecting, collecting
+from tests.support.collecting import Collecting, collecting, names, send
 from tests.support.config import Setup
-from tests.support.fake_venue import liquidation_frame
 from tests.support.program import running
 from tests.support.reading import everything, recount, totals
 from tests.support.reading import until as until_equal
@@ -198,15 +197,6 @@ async def test_housekeeping_that_has_no_room_says_so_once_and_goes_on_when_there
             assert [] == await numbers(log)
     assert ["housekeeping failed", "housekeeping works again"] == [line["event"] for line in lines]
     assert "no room left on the disk" in lines[0]["reason"]
-
-
-def names(first: int, last: int) -> list[str]:
-    return [f"e{number:05}" for number in range(first, last)]
-
-
-async def send(server: VenueServer, wanted: Sequence[str]) -> None:
-    for start in range(0, len(wanted), 100):
-        await server.say(liquidation_frame(*wanted[start : start + 100]))
 
 
 async def counted(collector: Collecting, number: int) -> None:

@@ -21,7 +21,7 @@ from liqwatch.settings import CollectorSettings, Settings, VenueSettings
 from liqwatch.topics import COVERAGE, LIQUIDATIONS, REJECTED_FRAMES, Topic
 from liqwatch.venues.base import Venue
 
-from .fake_venue import FAKE, LISTING, PATH
+from .fake_venue import FAKE, LISTING, PATH, liquidation_frame
 from .memory_log import MemoryLog
 from .venue_server import VenueServer
 
@@ -138,3 +138,14 @@ async def collecting(
             yield running
         finally:
             await running.stop()
+
+
+def names(first: int, last: int) -> list[str]:
+    """Ids of so many events, in the order of their numbers."""
+    return [f"e{number:05}" for number in range(first, last)]
+
+
+async def send(server: VenueServer, wanted: Sequence[str]) -> None:
+    """Events of these ids, a hundred a frame."""
+    for start in range(0, len(wanted), 100):
+        await server.say(liquidation_frame(*wanted[start : start + 100]))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from liqwatch.aggregator.bars import Bar, BarRow
 from liqwatch.eventlog import Entry
 from liqwatch.topics import BARS, LIQUIDATIONS
-from liqwatch.wire import LargestRecord, Liquidation, encode
+from liqwatch.wire import Bar, BarRow, LargestRecord, Liquidation, encode
 from tests.support.alerter_stage import Stage, until
 from tests.support.chat_server import ChatServer
 

@@ -11,7 +11,6 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liqwatch.aggregator.bars import Bar, BarRow
 from liqwatch.alerter.figures import Figures
 from liqwatch.alerter.history import History
 from liqwatch.alerter.judging import Judging
@@ -29,7 +28,7 @@ from liqwatch.following import Away, Follower
 from liqwatch.settings import RuleSettings
 from liqwatch.topics import COVERAGE
 from liqwatch.totals import Sum
-from liqwatch.wire import Totals, encode
+from liqwatch.wire import Bar, BarRow, Totals, encode
 from tests.support.memory_log import MemoryLog
 from tests.support.waiting import until
 

@@ -17,20 +17,10 @@ from liqwatch.coverage import CoverageBook
 from liqwatch.eventlog import Entry, LogUnavailable, Position
 from liqwatch.events import Coverage
 from liqwatch.topics import COVERAGE, LIQUIDATIONS, Topic
-from tests.support.collecting import QUICK, Collecting, collecting, coverage, ids, rejected
-from tests.support.fake_venue import liquidation_frame
+from tests.support.collecting import QUICK, Collecting, collecting, coverage, ids, names, rejected, send
 from tests.support.memory_log import MemoryLog
 from tests.support.venue_server import VenueServer
 from tests.support.waiting import until
-
-
-def names(first: int, last: int) -> list[str]:
-    return [f"e{number:05}" for number in range(first, last)]
-
-
-async def send(server: VenueServer, wanted: Sequence[str]) -> None:
-    for start in range(0, len(wanted), 100):
-        await server.say(liquidation_frame(*wanted[start : start + 100]))
 
 
 async def counted(collector: Collecting, number: int) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from liqwatch import replay
-from liqwatch.aggregator.bars import Bar, BarRow
 from liqwatch.alerter.judging import same_total
 from liqwatch.alerter.percentiles import Percentiles, Yardstick
 from liqwatch.alerter.rules import Memory, Verdict, judge
@@ -20,7 +19,7 @@ from liqwatch.relative import PERCENTILES, Relative
 from liqwatch.rulewords import sentence
 from liqwatch.settings import RuleSettings
 from liqwatch.topics import BARS
-from liqwatch.wire import encode
+from liqwatch.wire import Bar, BarRow, encode
 from tests.support.alerter_stage import Stage, until
 from tests.support.chat_server import ChatServer
 

@@ -2,38 +2,15 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from ..eventlog import Entry
 from ..events import LONG, SHORT
-from ..wire import Heartbeat, encode, usd_text
+from ..wire import Bar, BarRow, Heartbeat, encode, usd_text
 from .partition import Owned, Stage
 from .window import RollingTotals
 
 GRACE_MS = 1_000  # a minute has passed when events of its last second have had time to come
 LEAP_MS = 60_000  # by which the clock has not moved on between two looks, unless it leapt
 _AHEAD_MS = 10_000  # a predecessor's clock that was so far ahead of ours was wrong
-
-
-class BarRow(msgspec.Struct, gc=False, frozen=True):
-    """See `events.BarRow`."""
-
-    venue: str
-    base: str
-    long_usd: str
-    long_count: int
-    short_usd: str
-    short_count: int
-
-
-class Bar(msgspec.Struct, gc=False, frozen=True):
-    """See `events.Bar`."""
-
-    partition: int
-    minute_ms: int
-    generation: int
-    rows: tuple[BarRow, ...]
-    version: int = 1
 
 
 def passed(minute: int, now_ms: int) -> bool:

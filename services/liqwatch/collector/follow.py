@@ -1,38 +1,20 @@
 """Follows the coverage topic: what this collector and all others have watched, filled and lost."""
 
 import asyncio
-from typing import Literal
 
-import msgspec
 import structlog
 
 from ..clock import Clock
 from ..coverage import CoverageBook
 from ..eventlog import Log, LogClosed, LogError, since
-from ..events import Completeness
 from ..following import Away, Follower, values
 from ..metrics import ServiceMetrics
 from ..supervise import Backoff, Outage
 from ..topics import COVERAGE
+from ..wire import decode_coverage
 
 _FORGET_EVERY = 600.0  # seconds
 
-
-class _Interval(msgspec.Struct, gc=False):
-    """What is needed of an `events.Coverage`; two days of twenty venues are half a million."""
-
-    venue: str
-    collector: str
-    interval_id: str
-    kind: Literal["watched", "lost", "filled"]
-    from_ms: int
-    to_ms: int
-    open: bool
-    completeness: Completeness
-    ended_by: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Interval).decode
 log_ = structlog.get_logger("collector")
 
 
@@ -68,7 +50,7 @@ class CoverageFollower:
                 await asyncio.sleep(self._backoff.next(5.0))
 
     def _take(self, value: bytes) -> None:
-        self.book.apply(_decode(value))  # one of a later version is skipped: its time counts as not watched
+        self.book.apply(decode_coverage(value))  # one of a later version is skipped: its time counts as not watched
 
     def _after(self, _: int) -> None:
         self._backoff.reset()
