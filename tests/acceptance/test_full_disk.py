@@ -179,7 +179,8 @@ async def test_a_log_that_filled_its_disk_goes_on_by_itself_once_what_is_in_it_i
         again, _ = await append_until_full(log, refused + 50, clock.at_ms)
         assert again > refused + 5_000
         assert list(range(refused, again)) == await numbers(log)
-        assert size == (disk / "liqwatch.db").stat().st_size, "in the room of the old ones"
+        # In the room of the old ones, but for what is appended between two looks at the disk.
+        assert (disk / "liqwatch.db").stat().st_size < size + MIB
 
 
 @on_a_disk_of(4)

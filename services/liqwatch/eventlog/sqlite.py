@@ -226,6 +226,8 @@ class SqliteLog:
             if self._max_bytes is not None:
                 size = connection.execute("PRAGMA page_size").fetchone()[0]
                 connection.execute(f"PRAGMA max_page_count={self._max_bytes // size}")
+            if not self._read_only:
+                store.keep_extents(connection)
             self._topics = store.topics(connection)
             return connection, store.extents(connection)
         except BaseException:

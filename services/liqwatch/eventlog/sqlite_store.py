@@ -1,12 +1,12 @@
 """What lies in the embedded log, and the statements that read and write it. Plain functions on a connection.
 
-Records are kept in batches, one row for what one commit brought to one partition: a row a record would let go of
-the interpreter lock at every step, and a busy loop in the same process would then hold up the log.
+Records are kept in batches, one row for what one commit brought to one partition, and a commit is one statement: each
+lets go of the interpreter lock some times, and a busy loop in the same process then holds up the log every time.
 """
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,9 +22,10 @@ BATCH_BYTES = 512 * 1024
 _OFFSET_BITS = 43
 _LAST = (1 << _OFFSET_BITS) - 1
 _PARTITION_BITS = 12
-_ROWS_AT_ONCE = 100
+_ROWS_AT_ONCE = 1_000
 
 Plain: TypeAlias = tuple[int, int, int, bytes, bytes | None]  # the fields of a `Record`
+Row: TypeAlias = tuple[int, int, bytes]  # of `batches`
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Record]).decode
@@ -101,30 +102,50 @@ def save(connection: sqlite3.Connection, changed: Mapping[int, Extent]) -> None:
     _put(connection, "INSERT OR REPLACE INTO partitions", rows)
 
 
-def write(
-    connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Plain]], known: Mapping[int, Extent]
-) -> dict[int, Extent]:
-    """Adds records by slot (as `Record` tuples, offsets from the extent's `next` on); what the slots are then."""
-    insert(connection, fresh)
+def keep_extents(connection: sqlite3.Connection) -> None:
+    """From now on what this connection adds behind the end of a slot moves the end, and makes the mark that is due."""
+    slot, offset = f"(NEW.id & ~{_LAST})", f"(NEW.id & {_LAST})"
+    connection.execute(
+        "CREATE TEMP TRIGGER extents AFTER INSERT ON main.batches BEGIN "  # noqa: S608 - numbers of ours
+        "INSERT INTO marks SELECT slot, NEW.newest_ms, next_offset FROM partitions "
+        f"WHERE slot = {slot} AND next_offset <= {offset} AND NEW.newest_ms >= marked_ms + {MARK_EVERY_MS}; "
+        f"UPDATE partitions SET next_offset = {offset} + 1, marked_ms = CASE "
+        f"WHEN NEW.newest_ms >= marked_ms + {MARK_EVERY_MS} THEN NEW.newest_ms ELSE marked_ms END "
+        f"WHERE slot = {slot} AND next_offset <= {offset}; END"
+    )
+
+
+def write(connection: sqlite3.Connection, rows: Sequence[Row], known: Mapping[int, Extent]) -> dict[int, Extent]:
+    """Adds batches behind the ends of their slots; what these slots are then.
+
+    A transaction of its own, on a connection that keeps extents.
+    """
+    if len(rows) > _ROWS_AT_ONCE:
+        connection.execute("BEGIN IMMEDIATE")
+    _put(connection, "INSERT INTO batches", rows)
+    if len(rows) > _ROWS_AT_ONCE:
+        connection.execute("COMMIT")
     changed: dict[int, Extent] = {}
-    for slot, records in fresh.items():
-        extent, newest = known[slot], max(record[2] for record in records)
-        if newest >= extent.marked_ms + MARK_EVERY_MS:
-            connection.execute("INSERT INTO marks VALUES (?, ?, ?)", (slot, newest, records[0][1]))
-            extent = replace(extent, marked_ms=newest)
-        changed[slot] = replace(extent, next=records[-1][1] + 1)
-    save(connection, changed)
+    for number, newest, _ in rows:  # as the trigger does
+        slot, offset = number & ~_LAST, number & _LAST
+        extent = changed.get(slot) or known[slot]
+        marked = newest if newest >= extent.marked_ms + MARK_EVERY_MS else extent.marked_ms
+        changed[slot] = Extent(extent.start, offset + 1, extent.clean, marked)
     return changed
 
 
 def insert(connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Plain]]) -> None:
     """Writes records by slot, as batches of bounded size."""
-    rows = [
-        (slot + batch[-1][1], max(record[2] for record in batch), _encode(batch))
+    _put(connection, "INSERT INTO batches", batched(fresh))
+
+
+def batched(fresh: Mapping[int, Sequence[Plain]]) -> list[Row]:
+    """Records by slot as rows of `batches`."""
+    return [
+        (slot + batch[-1][1], max([record[2] for record in batch]), _encode(batch))
         for slot, records in fresh.items()
         for batch in _batches(records)
     ]
-    _put(connection, "INSERT INTO batches", rows)
 
 
 def _put(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -19,6 +19,8 @@ from .sqlite_tidy import Tidy
 
 _COMMIT_RECORDS = 20_000
 _STEP_EVERY = 0.05  # seconds between two steps of housekeeping while appends keep coming
+_LOOK_EVERY = 0.25  # seconds between two looks at the room on the disk …
+_LOOKS = 16  # … or fewer: so many while what is to be kept free fills up
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Writer:
     _next_tidy: float = 0.0
     _next_step: float = 0.0
     _trouble: str = ""  # of housekeeping
+    _next_look: float = 0.0
+    _unseen: int = 0  # bytes appended since the last look
 
     def start(self) -> None:
         self._next_tidy = time.monotonic() + self.tidy_every
@@ -115,30 +119,41 @@ class Writer:
         try:
             if not self._known:
                 self._look()
-            if isinstance(jobs[0], Append):
-                check_room(self.connection, self.path, self.keep_free)
-            self.connection.execute("BEGIN IMMEDIATE")
-            changed: dict[int, store.Extent] = {}
-            results = [self._append(jobs, fresh, changed)] if isinstance(jobs[0], Append) else []
-            outcomes = list(zip([job.done for job in jobs], results[0], strict=True)) if results else []
-            for job in jobs:
-                if isinstance(job, Call):
-                    outcomes.append((job.done, job.work(self.connection)))
-            self.connection.execute("COMMIT")
+            if isinstance(jobs[0], Call):
+                outcomes = [(job.done, self._call(job)) for job in jobs if isinstance(job, Call)]
+                changed = store.extents(self.connection)
+            else:
+                appends = [job for job in jobs if isinstance(job, Append)]
+                positions = self._place(appends, fresh)
+                rows = store.batched(fresh)
+                self._see_room(sum([len(body) for _, _, body in rows]))
+                changed = store.write(self.connection, rows, self.tidy.extents)
+                outcomes = list(zip([job.done for job in appends], positions, strict=True))
         except Exception as error:
             outcomes, fresh = [(job.done, self._failed(error)) for job in jobs], {}
         else:
-            known = self.tidy.extents
-            known.update(changed if changed else store.extents(self.connection))
-            ends = {slot: extent.next for slot, extent in (changed or known).items()}
+            self.tidy.extents.update(changed)
+            ends = {slot: extent.next for slot, extent in changed.items()}
         self._tell(outcomes, ends, fresh)
 
-    def _append(
-        self, jobs: Sequence[Job], fresh: dict[int, list[store.Plain]], changed: dict[int, store.Extent]
-    ) -> list[list[Position]]:
+    def _call(self, job: Call) -> Any:
+        self.connection.execute("BEGIN IMMEDIATE")
+        result = job.work(self.connection)
+        self.connection.execute("COMMIT")
+        return result
+
+    def _see_room(self, size: int) -> None:
+        """Not at every commit: the question alone lets go of the interpreter."""
+        self._unseen += size
+        now = time.monotonic()
+        if now >= self._next_look or self._unseen > self.keep_free // _LOOKS:
+            check_room(self.connection, self.path, self.keep_free)
+            self._next_look, self._unseen = now + _LOOK_EVERY, 0
+
+    def _place(self, jobs: Sequence[Append], fresh: dict[int, list[store.Plain]]) -> list[list[Position]]:
+        """Gives every entry its offset; the records go to `fresh`, by slot."""
         results: list[list[Position]] = []
         for job in jobs:
-            assert isinstance(job, Append)  # noqa: S101
             positions: list[Position] = []
             slots = job.topic.slots()
             for entry, partition in zip(job.entries, job.partitions, strict=True):
@@ -150,7 +165,6 @@ class Writer:
                 rows.append((partition, offset, entry.timestamp_ms, entry.key, entry.value))
                 positions.append(Position(partition, offset))
             results.append(positions)
-        changed.update(store.write(self.connection, fresh, self.tidy.extents))
         return results
 
     def _failed(self, error: Exception) -> Exception:
