@@ -75,8 +75,15 @@ class Reaper:
     def _patch_append(self, log: Any) -> None:
         real: Callable[[Topic, Sequence[Entry]], Awaitable[Sequence[Position]]] = log.append
 
+        newest: dict[bytes, int] = {}  # of each incident the step that was last written
+
         async def append(topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:
-            about = [(_brings(entry.value), entry.key) for entry in entries if topic is ALERTS and entry.value]
+            about = [
+                (what, entry.key)
+                for entry in entries
+                if topic is ALERTS and entry.value
+                for what in _brings(entry.value, entry.key, newest)
+            ]
             for what, key in about:
                 self.reach(f"before the {what} is written", key)
             positions = await real(topic, entries)
@@ -99,9 +106,11 @@ class Reaper:
         Sender.send = send  # type: ignore[assignment, method-assign]
 
 
-def _brings(value: bytes) -> str:
-    tried = [attempt for step in orjson.loads(value)["steps"] for attempt in step["attempts"]]
-    last = orjson.loads(value)["steps"][-1]["attempts"]
-    if any(attempt["outcome"] is None for attempt in tried):
-        return "attempt"
-    return "outcome" if last else "decision"
+def _brings(value: bytes, key: bytes, newest: dict[bytes, int]) -> list[str]:
+    """What is new in the record: a decision often has the first attempts of the targets that are free."""
+    steps = orjson.loads(value)["steps"]
+    found = ["decision"] if newest.get(key) != steps[-1]["at_ms"] else []
+    newest[key] = steps[-1]["at_ms"]
+    if any(attempt["outcome"] is None for step in steps for attempt in step["attempts"]):
+        return [*found, "attempt"]
+    return found or ["outcome"]

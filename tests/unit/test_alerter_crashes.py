@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+from liqwatch.alerter.delivery import Courier
 from liqwatch.topics import ALERTS
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault, Message
@@ -13,13 +14,28 @@ KEYED = ["webhook", "discord-bot", "slack-bot"]  # a second copy is kept out, or
 UNKEYED = ["slack", "telegram", "discord"]
 Moment = Literal["before", "after"]
 
-# Appends to the topic: 1 the decision, 2 the attempt, 3 the outcome.
+# Appends to the topic, where the target is free: 1 the decision with the attempt, 2 the outcome. Where it has others
+# to tell before: 1 the decision, 2 the attempt, 3 the outcome.
 SURELY_NOT_SENT = [
-    pytest.param(1, "before", id="decided"),
-    pytest.param(1, "after", id="decision written"),
-    pytest.param(2, "before", id="attempt not written"),
+    pytest.param(True, 1, "before", id="decided"),
+    pytest.param(False, 1, "before", id="queued: decided"),
+    pytest.param(False, 1, "after", id="queued: decision written"),
+    pytest.param(False, 2, "before", id="queued: attempt not written"),
 ]
-MAYBE_SENT = [pytest.param(2, "after", False, id="attempt written"), pytest.param(3, "before", True, id="sent")]
+MAYBE_SENT = [
+    pytest.param(True, 1, "after", False, id="attempt written"),
+    pytest.param(True, 2, "before", True, id="sent"),
+    pytest.param(False, 2, "after", False, id="queued: attempt written"),
+    pytest.param(False, 3, "before", True, id="queued: sent"),
+]
+
+
+@pytest.fixture(autouse=True)
+def queued(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `is_free` False no target is ever free when a step is decided."""
+    if not getattr(request.node, "callspec", None) or request.node.callspec.params.get("is_free", True):
+        return
+    monkeypatch.setattr(Courier, "book", lambda *_: None)
 
 
 def stage(chat: ChatServer, kind: str, log: CrashingLog) -> Stage:
@@ -38,8 +54,10 @@ async def crash_and_restart(on: Stage, log: CrashingLog, append: int, moment: Mo
 
 
 @pytest.mark.parametrize("kind", ["telegram", "webhook"])
-@pytest.mark.parametrize(("append", "moment"), SURELY_NOT_SENT)
-async def test_what_was_surely_not_sent_is_told_once_and_unmarked(kind: str, append: int, moment: Moment) -> None:
+@pytest.mark.parametrize(("is_free", "append", "moment"), SURELY_NOT_SENT)
+async def test_what_was_surely_not_sent_is_told_once_and_unmarked(
+    kind: str, is_free: bool, append: int, moment: Moment
+) -> None:
     log = CrashingLog()
     async with ChatServer() as chat, stage(chat, kind, log) as on:
         await crash_and_restart(on, log, append, moment)
@@ -49,9 +67,9 @@ async def test_what_was_surely_not_sent_is_told_once_and_unmarked(kind: str, app
 
 
 @pytest.mark.parametrize("kind", UNKEYED)
-@pytest.mark.parametrize(("append", "moment", "was_sent"), MAYBE_SENT)
+@pytest.mark.parametrize(("is_free", "append", "moment", "was_sent"), MAYBE_SENT)
 async def test_what_may_have_been_sent_is_repeated_once_and_marked(
-    kind: str, append: int, moment: Moment, was_sent: bool
+    kind: str, is_free: bool, append: int, moment: Moment, was_sent: bool
 ) -> None:
     log = CrashingLog()
     async with ChatServer() as chat, stage(chat, kind, log) as on:
@@ -62,9 +80,9 @@ async def test_what_may_have_been_sent_is_repeated_once_and_marked(
 
 
 @pytest.mark.parametrize("kind", KEYED)
-@pytest.mark.parametrize(("append", "moment", "was_sent"), MAYBE_SENT)
+@pytest.mark.parametrize(("is_free", "append", "moment", "was_sent"), MAYBE_SENT)
 async def test_where_the_target_lets_us_know_nothing_is_sent_twice(
-    kind: str, append: int, moment: Moment, was_sent: bool
+    kind: str, is_free: bool, append: int, moment: Moment, was_sent: bool
 ) -> None:
     log = CrashingLog()
     async with ChatServer() as chat, stage(chat, kind, log) as on:
@@ -80,7 +98,7 @@ async def test_what_was_sent_is_found_in_a_busy_channel() -> None:
         others = {"text": "x" * 2000, "channel": "C1"}
         path = "/slack/api/chat.postMessage"
         chat.accepted += [Message(path, others["text"], others, {}, b"", 0.0) for _ in range(150)]
-        await crash_and_restart(on, log, 3, "before")
+        await crash_and_restart(on, log, 2, "before")
         assert [("fired", "accepted", False)] == on.outcomes("desk")
         assert 1 == sum("liquidated" in text for text in chat.texts())
 
@@ -89,7 +107,7 @@ async def test_a_key_that_holds_for_minutes_is_not_trusted_when_the_clock_has_go
     log = CrashingLog()
     async with ChatServer() as chat, stage(chat, "discord-bot", log) as on:
         on.ahead_seconds = 3600.0
-        log.crash(ALERTS, 3, "before")  # sent, and the outcome is not written
+        log.crash(ALERTS, 2, "before")  # sent, and the outcome is not written
         one = await on.start()
         await on.total(1_200_000_000)
         await log.crashed.wait()
@@ -133,7 +151,7 @@ async def test_a_target_that_holds_is_not_told_again_after_an_unknown_outcome() 
     async with ChatServer() as chat:
         targets = {"desk": chat.target("telegram", on_unknown="hold"), "other": chat.target("webhook")}
         async with Stage([longs()], targets, log=log) as on:
-            log.crash(ALERTS, 3, "before")
+            log.crash(ALERTS, 2, "before")
             one = await on.start()
             await on.total(1_200_000_000)
             await log.crashed.wait()
@@ -163,8 +181,10 @@ async def test_a_decision_waits_for_the_log_and_is_told_once_when_it_is_back(kin
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("append", range(1, 13))
-async def test_killed_anywhere_in_an_incident_everything_is_told(append: int, moment: Moment) -> None:
+@pytest.mark.parametrize(
+    ("is_free", "append"), [(True, number) for number in range(1, 10)] + [(False, number) for number in range(1, 13)]
+)
+async def test_killed_anywhere_in_an_incident_everything_is_told(is_free: bool, append: int, moment: Moment) -> None:
     """Every step reaches both targets; the keyed one once, the other with marked repeats at most."""
     log = CrashingLog()
     async with ChatServer() as chat, ChatServer() as keyed:

@@ -1,5 +1,8 @@
 """Each target's own queue and task: an attempt is on record before it is sent, its outcome after.
 
+A target that is free when a step is decided has its first attempt in the very record of the decision (`book`), and
+makes its message ready while that is written.
+
 What surely did not arrive is tried again for ever; a refusal is a dead letter, told through another target; an
 unknown outcome is looked up where the chat can be asked, sent again under the same key where the chat keeps
 second copies out, and else sent again as a marked repeat, or held, as the target's `on_unknown` says.
@@ -10,10 +13,10 @@ the incident went. A picture may follow what fired or stepped up (`illustrating.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -26,11 +29,13 @@ from .editing import Editing
 from .firstmessage import first_message, owes_summary
 from .illustrating import Illustrating, PictureSource
 from .incidents import Delivery, attempts, step_at, with_attempt, with_outcome
-from .journal import Fenced, Journal, Unwritable
+from .journal import Fenced, Journal, Receipt, Unwritable
 from .notices import in_form, notice
 from .notifiers.base import (
     Accepted,
     Edits,
+    Emission,
+    HttpRequest,
     Notice,
     Notifier,
     NotSent,
@@ -59,6 +64,16 @@ _SEARCHES = 3  # tries to look a message up before it is sent again
 log_ = structlog.get_logger("alerter")
 
 
+@dataclass(slots=True)
+class _Begun:
+    """An attempt that is on its way into the record; `at`: since when, by the loop's clock."""
+
+    delivery: Delivery
+    attempt: Attempt
+    at: float
+    receipt: Receipt | None = None
+
+
 class Courier:
     """Delivers to one target, one message after the other, until it is stopped."""
 
@@ -82,12 +97,15 @@ class Courier:
         self._clock = clock
         self._metrics = metrics
         self._on_done = on_done
-        self._queue: asyncio.Queue[Delivery] = asyncio.Queue(QUEUE_SIZE)
+        self._queue: deque[Delivery] = deque()
         self._taken: set[Delivery] = set()  # queued or in hand
+        self._booked: _Begun | None = None  # with the decision, and not sent yet
+        self._is_at_work = False
         self._place = place(settings)
         self._left: set[tuple[int, int, int, str | None]] = set()  # attempts that cannot be looked up: `_sign`
         self._bucket = Bucket(notifier.rate)
         self._stopping = asyncio.Event()
+        self._awake = asyncio.Event()
         self._editing: Editing | None = None
         if isinstance(notifier, Edits):
             self._editing = Editing(name, settings, notifier, journal, sender, clock, metrics, self._bucket)
@@ -136,16 +154,35 @@ class Courier:
         """Queues a delivery; False if the queue is full: the delivery stays open in the record."""
         if delivery in self._taken:
             return True
-        try:
-            self._queue.put_nowait(delivery)
-        except asyncio.QueueFull:
+        if len(self._queue) >= QUEUE_SIZE:
             return False
+        self._queue.append(delivery)
         self._taken.add(delivery)
+        self._awake.set()
         return True
+
+    def book(self, delivery: Delivery) -> Attempt | None:
+        """The first attempt to make a delivery that is just being decided; None where it has to wait its turn.
+
+        To be put on record with the decision, and then begun.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._taken or not self._is_at_work or self._stopping.is_set() or self._bucket.wait(now) > 0:
+            return None
+        self._bucket.use(now)
+        self._booked = _Begun(delivery, self._attempt(delivery, 1, is_repeat=False), now)
+        return self._booked.attempt
+
+    def begin(self, receipt: Receipt) -> None:
+        """What was booked is on its way into the record: makes it ready, and sends it once it is there."""
+        if self._booked is not None:
+            self._booked.receipt = receipt
+            self.offer(self._booked.delivery)
 
     def stop(self) -> None:
         """Ends `run` once the message in hand has its outcome."""
         self._stopping.set()
+        self._awake.set()
 
     async def leave(self, incidents: Sequence[Incident]) -> None:
         """The target leads elsewhere, and `run` has ended: first messages of these incidents say so, or how they went.
@@ -183,49 +220,70 @@ class Courier:
                 drawing.cancel()
 
     async def _run(self) -> None:
-        while not self._stopping.is_set():
-            delivery = await self._next()
-            if delivery is None:
-                return
-            if self._editing is not None:
-                self._editing.drop(delivery.incident_id, delivery.step_ms)
-            try:
-                await self._deliver(delivery)
-            except Fenced:
-                pass  # the new owner delivers
-            except Unwritable as error:
-                log_.error("a delivery stays open", target=self.name, incident=delivery.incident_id, reason=str(error))
+        self._is_at_work = True
+        try:
+            while not self._stopping.is_set() and (delivery := await self._next()) is not None:
+                if self._editing is not None:
+                    self._editing.drop(delivery.incident_id, delivery.step_ms)
+                await self._carry(delivery)
+                self._give_back()
+                self._taken.discard(delivery)
+                self._on_done(delivery)
+        finally:
+            self._give_back()
+
+    async def _carry(self, delivery: Delivery) -> None:
+        try:
+            await self._deliver(delivery)
+        except Fenced:
+            pass  # the new owner delivers
+        except Unwritable as error:
+            if self._booked is not None:  # nor can the decision be recorded: it is offered again once it is
+                self._booked = None
+            else:
+                where = {"target": self.name, "incident": delivery.incident_id}
+                log_.error("a delivery stays open", **where, reason=str(error))
                 await self._pause(_UNWRITABLE_PAUSE)
-            except Exception:
-                log_.exception("a delivery failed and stays open", target=self.name)
-                await self._pause(1.0)
-            self._taken.discard(delivery)
-            self._on_done(delivery)
+        except Exception:
+            log_.exception("a delivery failed and stays open", target=self.name)
+            await self._pause(1.0)
+
+    def _give_back(self) -> None:
+        """What was booked and never begun was surely not sent, and the record says so."""
+        booked, self._booked = self._booked, None
+        if booked is None or not self._journal.acting:
+            return
+        incident = self._journal.incidents.get(booked.delivery.incident_id)
+        step = step_at(incident, booked.delivery.step_ms) if incident is not None else None
+        if incident is None or step is None or booked.attempt not in step.attempts:
+            return  # it is another's by now
+        reason = "stopped before it could be sent"
+        done = booked.attempt.model_copy(update={"outcome": "not_sent", "detail": reason})
+        self._journal.put(with_outcome(incident, step.at_ms, done))
 
     async def _next(self) -> Delivery | None:
-        if not self._queue.empty():
-            return self._queue.get_nowait()
-        waiting: list[asyncio.Task[Any]] = [
-            asyncio.create_task(work, name=f"target {self.name}, {what}")
-            for work, what in ((self._queue.get(), "queue"), (self._stopping.wait(), "end"))
-        ]
-        getting = waiting[0]
+        if self._queue:
+            return self._queue.popleft()
+        editing: asyncio.Task[None] | None = None
         if self._editing is not None:
-            waiting.append(asyncio.create_task(self._editing.run(), name=f"target {self.name}, edits"))
+            editing = asyncio.create_task(self._editing.run(), name=f"target {self.name}, edits")
         try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            return getting.result() if getting.done() else None
+            while not self._queue and not self._stopping.is_set():
+                self._awake.clear()
+                await self._awake.wait()
         finally:
-            for task in waiting:
-                task.cancel()  # a message goes before an edit that is under way
-            await asyncio.wait(waiting)
+            if editing is not None:
+                editing.cancel()  # a message goes before an edit that is under way
+                await asyncio.wait({editing})
+        return self._queue.popleft() if self._queue else None
 
     async def _deliver(self, delivery: Delivery) -> None:
         backoff = Backoff(first=0.25, cap=60.0)
         looked = _Looked()
         as_reply = True
         while True:
-            await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
+            if self._booked is None:
+                await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
             incident = self._journal.incidents.get(delivery.incident_id)
             step = step_at(incident, delivery.step_ms) if incident is not None else None
             if self._stopping.is_set() or incident is None or step is None:
@@ -267,21 +325,21 @@ class Courier:
         repeat_of: Attempt | None,
         as_reply: bool,
     ) -> Outcome:
-        now_ms = self._clock.now_ms()
-        attempt = Attempt(
-            target=self.name,
-            number=last.number + 1 if last is not None else 1,
-            generation=self._journal.generation,
-            at_ms=now_ms,
-            repeat=repeat_of is not None,
-            about=delivery.about,
-            place=self._place,
-        )
-        now = asyncio.get_running_loop().time()
-        self._bucket.use(now)
-        await self._journal.confirm(with_attempt(incident, delivery.step_ms, attempt))
-        made = self._notice(incident, step, delivery, now_ms, repeat_of.at_ms if repeat_of else None, as_reply)
-        outcome = await send(self._notifier, made, self.settings, self._sender, now + _BEGUN_WITHIN)
+        begun = self._booked
+        if begun is None or begun.receipt is None or begun.attempt != last:
+            number = last.number + 1 if last is not None else 1
+            attempt = self._attempt(delivery, number, is_repeat=repeat_of is not None)
+            begun = _Begun(delivery, attempt, asyncio.get_running_loop().time())
+            self._bucket.use(begun.at)
+            self._journal.put(with_attempt(incident, delivery.step_ms, attempt))
+            begun.receipt = self._journal.receipt(delivery.incident_id)
+        attempt, receipt = begun.attempt, begun.receipt
+        repeat_of_ms = repeat_of.at_ms if repeat_of is not None else None
+        made = self._notice(incident, step, delivery, attempt.at_ms, repeat_of_ms, as_reply)
+        request = self._notifier.render(made)  # while the record is written
+        await self._journal.confirmed(receipt)
+        self._booked = None
+        outcome = await send(self._notifier, request, self.settings, self._sender, begun.at + _BEGUN_WITHIN)
         if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
             outcome = Refused(outcome.reason)
         elif isinstance(outcome, Refused) and made.reply_to is not None:
@@ -290,6 +348,17 @@ class Courier:
             self._metrics.repeats.labels(self.name).inc()
         self._record(delivery, step, attempt, outcome)
         return outcome
+
+    def _attempt(self, delivery: Delivery, number: int, *, is_repeat: bool) -> Attempt:
+        return Attempt(
+            target=self.name,
+            number=number,
+            generation=self._journal.generation,
+            at_ms=self._clock.now_ms(),
+            repeat=is_repeat,
+            about=delivery.about,
+            place=self._place,
+        )
 
     def _notice(
         self,
@@ -427,11 +496,15 @@ class Courier:
 
 
 async def send(
-    notifier: Notifier, made: Notice, settings: TargetSettings, sender: Sender, not_after: float | None = None
+    notifier: Notifier,
+    request: HttpRequest | Emission,
+    settings: TargetSettings,
+    sender: Sender,
+    not_after: float | None = None,
 ) -> Outcome:
     """One attempt; not begun after that time of the loop."""
     answer = await sender.send(
-        notifier.render(made),
+        request,
         timeout=settings.timeout.total_seconds(),
         allow_private=settings.allow_private,
         not_after=not_after,

@@ -231,6 +231,13 @@ def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident
     return _with_step(incident, step_ms, add)
 
 
+def with_attempts(incident: Incident, step_ms: int, booked: Sequence[Attempt]) -> Incident:
+    """The incident with the first attempts to tell a step."""
+    if not booked:
+        return incident
+    return _with_step(incident, step_ms, lambda step: step.model_copy(update={"attempts": (*step.attempts, *booked)}))
+
+
 def with_outcome(incident: Incident, step_ms: int, done: Attempt) -> Incident:
     """The incident with the attempt of the same target and number replaced by `done`."""
 

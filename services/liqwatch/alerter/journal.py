@@ -6,6 +6,7 @@ An attempt counts only once its own record has been read back while it is still 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -26,7 +27,7 @@ _SOON_SECONDS = 0.05  # while the turn is not decided
 _APPEND_SECONDS = 30.0
 
 log_ = structlog.get_logger("alerter")
-Waiting = list["asyncio.Future[int]"]
+Waiting = list["asyncio.Future[None]"]
 
 
 class Fenced(Exception):
@@ -35,6 +36,14 @@ class Fenced(Exception):
 
 class Unwritable(Exception):
     """The log will never take this record, however short: it is not sent, and stays open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """For one state of an incident: done once it was read back in the turn in which it was put."""
+
+    generation: int
+    done: "asyncio.Future[None]"
 
 
 class Journal:
@@ -71,7 +80,7 @@ class Journal:
         self._claim: bytes | None = None
         self._dirty: dict[str, Waiting] = {}
         self._in_hand = False
-        self._readers: list[tuple[int, asyncio.Future[int]]] = []
+        self._unread: list[tuple[int, asyncio.Future[None]]] = []  # offset of what is to be read back
         self._wake = asyncio.Event()
         self._appended = asyncio.Event()
 
@@ -126,19 +135,23 @@ class Journal:
         if incident_id not in self._dirty:
             self.incidents.pop(incident_id, None)
 
-    async def confirm(self, incident: Incident) -> None:
-        """Writes the state and waits until it was read back in our own turn. Raises `Fenced`."""
-        self.put(incident)
-        generation = self.generation
-        written = _future()
-        self._dirty[incident.incident_id].append(written)
-        offset = await written
-        if self._position <= offset and self.acting:
-            passed = _future()
-            self._readers.append((offset, passed))
-            await passed
-        if not self.acting or self.generation != generation:
+    def receipt(self, incident_id: str) -> Receipt:
+        """Of what was just put: several may wait for it."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(lambda one: one.cancelled() or one.exception())  # should nobody wait for it
+        self._dirty[incident_id].append(done)
+        return Receipt(self.generation, done)
+
+    async def confirmed(self, receipt: Receipt) -> None:
+        """Waits until that state was read back in our own turn. Raises `Fenced` and `Unwritable`."""
+        await asyncio.shield(receipt.done)
+        if not self.acting or self.generation != receipt.generation:
             raise Fenced
+
+    async def confirm(self, incident: Incident) -> None:
+        """Writes the state and waits until it was read back in our own turn. Raises `Fenced` and `Unwritable`."""
+        self.put(incident)
+        await self.confirmed(self.receipt(incident.incident_id))
 
     async def follow(self) -> None:
         """Reads the topic until cancelled."""
@@ -192,9 +205,14 @@ class Journal:
                 self._appended.set()
             backoff.reset()
             for state, offset in written:
-                _resolve(batch.pop(state.incident_id), offset)
+                waiting = batch.pop(state.incident_id)
+                if self.acting:
+                    self._unread += [(offset, one) for one in waiting]
+                else:
+                    _fail(waiting)
                 if self.acting and state.generation == self.generation:
                     self._on_written(state)
+            self._release()
             for waiting in batch.values():
                 _fail(waiting, Unwritable("the log refuses the record of the incident"))
 
@@ -296,18 +314,18 @@ class Journal:
             log_.info("acting", generation=self.generation, incidents=len(self.incidents))
         else:
             log_.warning("no longer acting", reason=self._turns.why, generation=self.generation)
-            for waiting in (*self._dirty.values(), [passed for _, passed in self._readers]):
+            for waiting in (*self._dirty.values(), [one for _, one in self._unread]):
                 _fail(waiting)
             self._dirty.clear()
-            self._readers.clear()
+            self._unread.clear()
             self.incidents.clear()
         self._on_turn()
 
     def _release(self) -> None:
-        for offset, passed in self._readers:
-            if offset < self._position:
-                _resolve([passed], offset)
-        self._readers = [(offset, passed) for offset, passed in self._readers if not passed.done()]
+        for offset, one in self._unread:
+            if offset < self._position and not one.done():
+                one.set_result(None)
+        self._unread = [(offset, one) for offset, one in self._unread if not one.done()]
 
     def _see(self, reachable: bool, reason: str = "") -> None:
         if reachable != self.reachable:
@@ -338,16 +356,6 @@ def _is_ours(value: bytes, generation: int) -> bool:
 async def _close(member: Member) -> None:
     with contextlib.suppress(Exception):
         await asyncio.wait_for(member.close(), 0.5)
-
-
-def _future() -> "asyncio.Future[int]":
-    return asyncio.get_running_loop().create_future()
-
-
-def _resolve(waiting: Waiting, offset: int) -> None:
-    for one in waiting:
-        if not one.done():
-            one.set_result(offset)
 
 
 def _fail(waiting: Waiting, error: Exception | None = None) -> None:

@@ -14,8 +14,8 @@ from ..settings import TargetSettings
 from .delivery import STAYS, Courier
 from .firstmessage import SUMMARY_WITHIN_MS, places
 from .illustrating import PictureSource
-from .incidents import Delivery, attempts, step_at, undelivered, with_attempt
-from .journal import Journal
+from .incidents import Delivery, attempts, step_at, undelivered, with_attempt, with_attempts
+from .journal import Fenced, Journal
 from .notifiers.base import NotifierKind, place
 from .sending import Sender
 
@@ -85,6 +85,26 @@ class Outbox:
         return tuple(
             name for name, target in self._settings.items() if target.enabled and (not wanted or name in wanted)
         )
+
+    def tell(self, incident: Incident) -> None:
+        """Puts the newest step of an incident on record, with a first attempt of each target that is free to tell it.
+        Raises `Fenced`."""
+        if self._journal is None or not self._journal.acting:
+            raise Fenced
+        step = incident.steps[-1]
+        booked: list[tuple[Courier, Attempt]] = []
+        for name in step.targets:
+            post = self._posts.get(name)
+            attempt = None
+            if post is not None:
+                attempt = post.courier.book(Delivery(incident.incident_id, step.at_ms, name))
+            if post is not None and attempt is not None:
+                booked.append((post.courier, attempt))
+        self._journal.put(with_attempts(incident, step.at_ms, [attempt for _, attempt in booked]))
+        if booked:
+            receipt = self._journal.receipt(incident.incident_id)
+            for courier, _ in booked:
+                courier.begin(receipt)
 
     def written(self, incident: Incident) -> None:
         """The log has this state: its steps may be told."""
@@ -221,8 +241,14 @@ class Outbox:
     def _done(self, delivery: Delivery) -> None:
         if self._overflowed:
             self.offer_all()
-        else:
+        elif not self._is_told(delivery):  # else nothing has come of it that is to be told
             self.offer(delivery.incident_id)
+
+    def _is_told(self, delivery: Delivery) -> bool:
+        incident = self._journal.incidents.get(delivery.incident_id) if self._journal is not None else None
+        step = step_at(incident, delivery.step_ms) if incident is not None else None
+        tried = attempts(step, delivery.target, delivery.about) if step is not None else []
+        return bool(tried) and tried[-1].outcome == "accepted"
 
     def _held(self, target: str, tried: Sequence[Attempt]) -> bool:
         post = self._posts.get(target)

@@ -283,7 +283,7 @@ class AlerterService:
             generation=self._journal.generation, targets=targets, held_back=held_back, known=self._journal.incidents,
             forms=self._make_forms(rule, targets),
         )  # fmt: skip
-        self._journal.put(told)
+        self._outbox.tell(told)
         self._peaks.pop(told.incident_id, None)
         self._held_back.discard(told.incident_id)
         if told.closed_ms is None:
