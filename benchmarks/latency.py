@@ -4,7 +4,7 @@ A local venue server in this process sends `--rate` Binance frames a second, one
 liqwatch processes. Every 200 ms a large order takes the total of all shorts over the threshold of the next of many
 rules (with `--coins`: the total of one more coin over that of an `each base` rule); the alert's webhook ends at a local
 chat server in this process. Latency is from the moment the large order's frame is written to the socket until the chat
-server has the request. The first seconds, while everything is warmed up, have no crossings.
+server has the first byte of the request. The first seconds, while everything is warmed up, have no crossings.
 
 `--targets` tells every crossing to so many webhooks, `--dead` of which are dead: by turns a port that accepts and never
 answers, and one that refuses. The figures are then over every pair of a crossing and a target that lives.
@@ -96,16 +96,41 @@ class Venue:
 
 
 class Chat:
-    """Notes when each alert arrives at each target: by rule, and by scope."""
+    """Notes when the first byte of each alert arrives at each target: by rule, and by scope."""
 
     def __init__(self) -> None:
         self.arrived: dict[tuple[str, str], float] = {}
 
-    async def on_post(self, request: web.Request) -> web.Response:
-        body = orjson.loads(await request.read())
-        for name in (body["rule"], body["scope"]):
-            self.arrived.setdefault((name, request.match_info["target"]), time.perf_counter())
-        return web.Response(text="ok")
+    def take(self, target: str, body: bytes, at: float) -> None:
+        alert = orjson.loads(body)
+        for name in (alert["rule"], alert["scope"]):
+            self.arrived.setdefault((name, target), at)
+
+
+class Call(asyncio.Protocol):
+    """One request of one connection, answered with 200. As little as there can be: a server that parses all of it
+    before it looks at the clock would add its own time to each of fifty that come at once."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+        self._at = 0.0
+        self._bytes = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._at = self._at or time.perf_counter()
+        self._bytes += data
+        head, blank, body = bytes(self._bytes).partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        sizes = [int(line.partition(b":")[2]) for line in lines if line.lower().startswith(b"content-length:")]
+        if blank and sizes and len(body) >= sizes[0] and self._transport is not None:
+            self._chat.take(lines[0].split()[1].decode().rsplit("/", 1)[1], body, self._at)
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            self._transport.close()
 
 
 async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,15 +197,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Runs the programs, plays the burst, returns latencies in milliseconds."""
     mode, rate, crossings, coins = options.mode, options.rate, options.crossings, options.coins
     venue, chat = Venue(), Chat()
-    rest, hook = web.Application(), web.Application()
+    rest = web.Application()
     rest.router.add_get("/{path:.*}", venue.on_rest)
-    hook.router.add_post("/hook/{target}", chat.on_post)
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         async with (
             serve(venue.on_connect, "127.0.0.1", 0, compression=None) as sockets,
             site(rest) as rest_port,
-            site(hook) as hook_port,
+            await asyncio.get_running_loop().create_server(lambda: Call(chat), "127.0.0.1", 0) as hook,
             await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent,
             contextlib.AsyncExitStack() as stack,
         ):
@@ -194,6 +218,7 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             config = folder / "liqwatch.toml"
             ws_port = next(iter(sockets.sockets)).getsockname()[1]
             silent_port, refusing_port = silent.sockets[0].getsockname()[1], free_port()
+            hook_port = hook.sockets[0].getsockname()[1]
             alive = {f"chat-{number}": hook_port for number in range(options.targets - options.dead)}
             dead = {f"dead-{number}": (refusing_port, silent_port)[number % 2] for number in range(options.dead)}
             told = targets(alive, dead)
