@@ -10,9 +10,10 @@ import socket
 import threading
 from typing import Any
 
-import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
+
+from .gate import GatedConnector
 
 Found = list[tuple[Any, ...]]  # as `socket.getaddrinfo` has it
 
@@ -72,7 +73,7 @@ class Resolver(AbstractResolver):
         """Nothing is held."""
 
 
-def connector() -> aiohttp.TCPConnector:
+def connector() -> GatedConnector:
     """For the one client of a process. No limit of sockets for all hosts together: those that hang would use it up.
     Whoever sends has at most one request or two under way."""
-    return aiohttp.TCPConnector(limit=0, resolver=Resolver())
+    return GatedConnector(limit=0, resolver=Resolver())
