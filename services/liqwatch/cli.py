@@ -48,7 +48,7 @@ def collect_rarely() -> None:
     objects few are looked at together: thousands take milliseconds."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(1_000, 20, 200)
+    gc.set_threshold(1_000, 5, 1_000)
 
 
 def run_loop(work: Coroutine[Any, Any, _T]) -> _T:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from .eventlog import Record
 from .events import Completeness, PartitionEvidence
 from .wire import Heartbeat, LargestRecord, Totals, micros, usd_text
@@ -74,15 +76,12 @@ class _Partition:
     heartbeat: Heartbeat | None = None
 
 
-class _Row:
+class _Row(msgspec.Struct, gc=False):
     """A message, with its money as numbers once it was asked for."""
 
-    __slots__ = ("_largest", "_money", "message")
-
-    def __init__(self, message: Totals) -> None:
-        self.message = message
-        self._money: tuple[int, int] | None = None
-        self._largest: tuple[int, int] | None = None
+    message: Totals
+    _money: tuple[int, int] | None = None
+    _largest: tuple[int, int] | None = None
 
     def money(self) -> tuple[int, int]:
         """Micro-dollars, long and short."""

@@ -17,8 +17,8 @@ from liqwatch.topics import LIQUIDATIONS
 A, B = 1 << 43, 2 << 43
 
 
-def rows(first: int, last: int, size: int = 10) -> list[store.Plain]:
-    return [(0, offset, 1000 + offset, b"key", b"%d" % offset * size) for offset in range(first, last)]
+def rows(first: int, last: int, size: int = 10) -> list[Record]:
+    return [Record(0, offset, 1000 + offset, b"key", b"%d" % offset * size) for offset in range(first, last)]
 
 
 def offsets(page: store.Page) -> list[int]:
@@ -32,7 +32,7 @@ def test_what_the_latest_commits_brought_is_there_from_any_offset() -> None:
     for wanted in range(50):
         page = tail.pages({A: wanted}, 1000)[A]
         assert (list(range(wanted, 50)), wanted, 50) == (offsets(page), page.start, page.reached)
-    assert Record(*rows(49, 50)[0]) == page.records[0]
+    assert rows(49, 50)[0] == page.records[0]
 
 
 def test_a_page_ends_with_the_commit_that_reaches_its_share() -> None:

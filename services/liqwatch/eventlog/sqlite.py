@@ -21,6 +21,7 @@ from . import (
     LogError,
     LogUnavailable,
     Position,
+    Record,
     Start,
     TopicState,
     since,
@@ -234,7 +235,7 @@ class SqliteLog:
             connection.close()
             raise
 
-    def _told(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[store.Plain]]) -> None:
+    def _told(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[Record]]) -> None:
         self._tail.add(fresh)
         self._ends.update(ends)
         resolve(outcomes)

@@ -24,7 +24,6 @@ _LAST = (1 << _OFFSET_BITS) - 1
 _PARTITION_BITS = 12
 _ROWS_AT_ONCE = 1_000
 
-Plain: TypeAlias = tuple[int, int, int, bytes, bytes | None]  # the fields of a `Record`
 Row: TypeAlias = tuple[int, int, bytes]  # of `batches`
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -134,15 +133,15 @@ def write(connection: sqlite3.Connection, rows: Sequence[Row], known: Mapping[in
     return changed
 
 
-def insert(connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Plain]]) -> None:
+def insert(connection: sqlite3.Connection, fresh: Mapping[int, Sequence[Record]]) -> None:
     """Writes records by slot, as batches of bounded size."""
     _put(connection, "INSERT INTO batches", batched(fresh))
 
 
-def batched(fresh: Mapping[int, Sequence[Plain]]) -> list[Row]:
+def batched(fresh: Mapping[int, Sequence[Record]]) -> list[Row]:
     """Records by slot as rows of `batches`."""
     return [
-        (slot + batch[-1][1], max([record[2] for record in batch]), _encode(batch))
+        (slot + batch[-1].offset, max([record.timestamp_ms for record in batch]), _encode(batch))
         for slot, records in fresh.items()
         for batch in _batches(records)
     ]
@@ -156,18 +155,18 @@ def _put(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ..
         connection.execute(f"{into} VALUES {marks}", [value for row in chunk for value in row])
 
 
-def _batches(records: Sequence[Plain]) -> Iterator[Sequence[Plain]]:
+def _batches(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     for at in range(0, len(records), BATCH_RECORDS):
         batch = records[at : at + BATCH_RECORDS]
-        if sum(len(record[4] or b"") for record in batch) <= BATCH_BYTES:
+        if sum(len(record.value or b"") for record in batch) <= BATCH_BYTES:
             yield batch
             continue
         first = size = 0
         for index, record in enumerate(batch):
-            size += len(record[4] or b"")
+            size += len(record.value or b"")
             if size > BATCH_BYTES and index > first:
                 yield batch[first:index]
-                first, size = index, len(record[4] or b"")
+                first, size = index, len(record.value or b"")
         yield batch[first:]
 
 

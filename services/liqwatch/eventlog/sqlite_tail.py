@@ -15,25 +15,24 @@ class Tail:
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = 0
-        self._batches: dict[int, deque[list[Record]]] = {}
+        self._batches: dict[int, deque[Sequence[Record]]] = {}
         self._next: dict[int, int] = {}  # by slot the offset behind its last record
         self._order: deque[tuple[int, int]] = deque()  # slot and bytes of every batch, oldest first
 
-    def add(self, committed: Mapping[int, Sequence[store.Plain]]) -> None:
+    def add(self, committed: Mapping[int, Sequence[Record]]) -> None:
         """Takes what one commit brought: records by slot.
 
         Where they are not right behind those it has, a commit was said to have failed that is in the file all the
         same: it begins anew.
         """
-        if any(self._next.get(slot, rows[0][1]) != rows[0][1] for slot, rows in committed.items()):
+        if any(self._next.get(slot, rows[0].offset) != rows[0].offset for slot, rows in committed.items()):
             self._batches.clear()
             self._order.clear()
             self._bytes = 0
         for slot, rows in committed.items():
-            self._next[slot] = rows[-1][1] + 1
-            batch = [Record(*row) for row in rows]
-            size = sum([_EACH + len(key) + len(value or b"") for _, _, _, key, value in rows])
-            self._batches.setdefault(slot, deque()).append(batch)
+            self._next[slot] = rows[-1].offset + 1
+            size = sum([_EACH + len(record.key) + len(record.value or b"") for record in rows])
+            self._batches.setdefault(slot, deque()).append(rows)
             self._order.append((slot, size))
             self._bytes += size
         while self._bytes > self._most:
@@ -58,7 +57,7 @@ class Tail:
         first = len(batches) - 1
         while batches[first][0].offset > offset:
             first -= 1
-        records = batches[first][offset - batches[first][0].offset :]
+        records = list(batches[first][offset - batches[first][0].offset :])
         for number in range(first + 1, len(batches)):
             if len(records) >= enough:
                 break

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from msgspec.structs import astuple
-
 from . import Record, TopicState
 from . import sqlite_store as store
 
@@ -122,7 +120,7 @@ class Tidy:
         if len(keep) < had or len(runs) + len(keep) // store.BATCH_RECORDS < len(numbers) // 2:
             store.delete(self.connection, numbers[0], numbers[-1])
             for run in runs:
-                store.insert(self.connection, {slot: [astuple(record) for record in run]})
+                store.insert(self.connection, {slot: run})
 
     def _save(self, slot: int, *, clean: int) -> None:
         extent = replace(self.extents[slot], clean=clean)

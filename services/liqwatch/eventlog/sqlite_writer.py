@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from . import Entry, LogClosed, LogError, Position
+from . import Entry, LogClosed, LogError, Position, Record
 from . import sqlite_store as store
 from .sqlite_file import check_room, in_words
 from .sqlite_tidy import Tidy
@@ -43,7 +43,7 @@ class Call:
 
 Job = Append | Call
 Outcome = tuple[asyncio.Future[Any], Any]
-Told = Callable[[list[Outcome], dict[int, int], Mapping[int, Sequence[store.Plain]]], None]
+Told = Callable[[list[Outcome], dict[int, int], Mapping[int, Sequence[Record]]], None]
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Writer:
     def _do(self, jobs: list[Job]) -> None:
         outcomes: list[Outcome]
         ends: dict[int, int] = {}
-        fresh: dict[int, list[store.Plain]] = {}
+        fresh: dict[int, list[Record]] = {}
         try:
             if not self._known:
                 self._look()
@@ -150,7 +150,7 @@ class Writer:
             check_room(self.connection, self.path, self.keep_free)
             self._next_look, self._unseen = now + _LOOK_EVERY, 0
 
-    def _place(self, jobs: Sequence[Append], fresh: dict[int, list[store.Plain]]) -> list[list[Position]]:
+    def _place(self, jobs: Sequence[Append], fresh: dict[int, list[Record]]) -> list[list[Position]]:
         """Gives every entry its offset; the records go to `fresh`, by slot."""
         results: list[list[Position]] = []
         for job in jobs:
@@ -162,7 +162,7 @@ class Writer:
                 if rows is None:
                     rows = fresh[slot] = []
                 offset = self.tidy.extents[slot].next + len(rows)
-                rows.append((partition, offset, entry.timestamp_ms, entry.key, entry.value))
+                rows.append(Record(partition, offset, entry.timestamp_ms, entry.key, entry.value))
                 positions.append(Position(partition, offset))
             results.append(positions)
         return results
@@ -206,7 +206,7 @@ class Writer:
             structlog.get_logger("log").info("housekeeping works again")
         self._trouble = trouble
 
-    def _tell(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[store.Plain]]) -> None:
+    def _tell(self, outcomes: list[Outcome], ends: dict[int, int], fresh: Mapping[int, Sequence[Record]]) -> None:
         try:
             self.loop.call_soon_threadsafe(self.told, outcomes, ends, fresh)
         except RuntimeError:  # the loop was closed before the log: nobody waits any more

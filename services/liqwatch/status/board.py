@@ -15,7 +15,7 @@ from ..eventlog import EARLIEST, LATEST, Log, LogClosed, LogError, Record
 from ..events import Coverage, Incident
 from ..following import Away, Follower
 from ..topics import ALERTS, COVERAGE, LIQUIDATIONS, TOTALS, Topic
-from ..totals import TotalsBook
+from ..totals import TotalsBook, newest
 from ..wire import Liquidation, decode_liquidation, decode_totals, micros
 
 _REST_SECONDS = 0.25  # a screen is looked at once a second: no need to follow every record
@@ -66,7 +66,7 @@ class Board:
         away = Away(log_)
         async with asyncio.TaskGroup() as tasks:
             reading = [
-                tasks.create_task(self._read(TOTALS, self._on_totals, away)),
+                tasks.create_task(self._read(TOTALS, self._on_totals, away, thin=newest)),
                 tasks.create_task(self._read(COVERAGE, self._on_coverage, away)),
                 tasks.create_task(self._read(ALERTS, self._on_incident, away)),
                 tasks.create_task(self._read(LIQUIDATIONS, self._on_liquidation, away, latest=True)),
@@ -81,9 +81,17 @@ class Board:
             (i for i in self.incidents.values() if i.closed_ms is None), key=lambda incident: incident.opened_ms
         )
 
-    async def _read(self, topic: Topic, take: Callable[[Record], None], away: Away, *, latest: bool = False) -> None:
+    async def _read(
+        self,
+        topic: Topic,
+        take: Callable[[Record], None],
+        away: Away,
+        *,
+        latest: bool = False,
+        thin: Callable[[Sequence[Record]], Sequence[Record]] = lambda records: records,
+    ) -> None:
         follower = Follower(
-            self.log, topic, lambda: LATEST if latest else EARLIEST, take, away, log_, rest=_REST_SECONDS
+            self.log, topic, lambda: LATEST if latest else EARLIEST, take, away, log_, thin=thin, rest=_REST_SECONDS
         )
         try:
             await follower.run()
