@@ -10,10 +10,9 @@ import socket
 import threading
 from typing import Any
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from typing_extensions import override
-
-from .gate import GatedConnector
 
 Found = list[tuple[Any, ...]]  # as `socket.getaddrinfo` has it
 
@@ -73,7 +72,7 @@ class Resolver(AbstractResolver):
         """Nothing is held."""
 
 
-def connector() -> GatedConnector:
+def connector() -> aiohttp.TCPConnector:
     """For the one client of a process. No limit of sockets for all hosts together: those that hang would use it up.
     Whoever sends has at most one request or two under way."""
-    return GatedConnector(limit=0, resolver=Resolver())
+    return aiohttp.TCPConnector(limit=0, resolver=Resolver())

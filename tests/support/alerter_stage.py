@@ -16,7 +16,6 @@ from liqwatch.alerter.service import AlerterService
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry
 from liqwatch.events import Coverage, Incident
-from liqwatch.lookups import connector
 from liqwatch.metrics import AlerterMetrics, ServiceMetrics
 from liqwatch.routes import RouteSettings
 from liqwatch.settings import RuleSettings, Settings, TargetSettings, TemplateSettings
@@ -82,7 +81,7 @@ class Stage:
         self.clock = Clock(wall=lambda: time.time() + skipped() + self.ahead_seconds)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(connector=connector())
+        self._http = aiohttp.ClientSession()
         await self.beat()
         self._beats = asyncio.create_task(self._beat_on())
         return self

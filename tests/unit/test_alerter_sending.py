@@ -1,22 +1,19 @@
 """Where a request may go, and what its failure says."""
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from liqwatch.alerter.notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
+from liqwatch.alerter.notifiers.base import HttpRequest, NotSent, Refused, Response, Unknown
 from liqwatch.alerter.notifiers.slack import SlackWebhook
 from liqwatch.alerter.pace import Bucket
 from liqwatch.alerter.sending import Sender, classify, is_public, pinned
-from liqwatch.gate import GATE
-from liqwatch.lookups import connector
 from tests.support.chat_server import ChatServer, Fault
 
 PRIVATE = "the host is in a private network; set allow_private if that is meant"
@@ -142,6 +139,8 @@ def test_no_library_error_is_repeated() -> None:
 
 
 async def test_a_console_that_cannot_be_written_to_is_tried_again() -> None:
+    from liqwatch.alerter.notifiers.base import Emission
+
     def broken(_text: str) -> None:
         raise BrokenPipeError(32, os.strerror(32))
 
@@ -158,78 +157,3 @@ def test_a_bucket_lets_a_burst_through_and_then_keeps_the_pace() -> None:
         bucket.use(100.0 + waits[-1])
     assert [0, 0, 0, 0, 1, 2] == waits
     assert bucket.wait(200.0) == 0
-
-
-@contextlib.asynccontextmanager
-async def asking(gated: bool) -> AsyncIterator[tuple[Sender, HttpRequest, list[bytes]]]:
-    """A sender, a request, and what comes at the other side: a connection as b"", and whatever is on it."""
-    seen: list[bytes] = []
-    handlers: list[asyncio.Task[None] | None] = []
-
-    async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.append(asyncio.current_task())
-        seen.append(b"")
-        while data := await reader.read(65536):
-            seen.append(data)
-        writer.close()
-        await writer.wait_closed()
-
-    async with await asyncio.start_server(on_connect, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with aiohttp.ClientSession(connector=connector() if gated else None) as http:
-            yield Sender(http, print), HttpRequest(SecretStr(url), b"{}"), seen
-        await asyncio.gather(*(task for task in handlers if task is not None))
-
-
-class Forbidden(Exception):
-    pass
-
-
-@pytest.mark.parametrize("gated", [True, False])
-async def test_nothing_is_sent_before_it_is_allowed(gated: bool) -> None:
-    allowed = asyncio.Event()
-
-    async def wait() -> None:
-        await allowed.wait()
-
-    async with asking(gated) as (sender, request, seen):
-        sending = asyncio.create_task(sender.send(request, timeout=3, allow_private=True, allowed=wait))
-        await asyncio.sleep(0.2)
-        assert ([b""] if gated else []) == seen, "connected, and no more"
-        allowed.set()
-        async with asyncio.timeout(3):
-            while not any(b"POST / HTTP/1.1" in data for data in seen):
-                await asyncio.sleep(0.01)
-        sending.cancel()
-        await asyncio.wait({sending})
-
-
-@pytest.mark.parametrize("gated", [True, False])
-async def test_what_is_not_allowed_is_not_sent_and_says_why(gated: bool) -> None:
-    async def no() -> None:
-        raise Forbidden
-
-    async with asking(gated) as (sender, request, seen):
-        with pytest.raises(Forbidden):
-            await sender.send(request, timeout=1, allow_private=True, allowed=no)
-        with pytest.raises(Forbidden):
-            await sender.send(Emission("x"), timeout=1, allow_private=True, allowed=no)
-        await asyncio.sleep(0.1)
-        assert set(seen) <= {b""}
-        assert GATE.get() is None
-
-
-@pytest.mark.parametrize("gated", [True, False])
-async def test_what_is_allowed_too_late_was_surely_not_sent(gated: bool) -> None:
-    async def never() -> None:
-        await asyncio.get_running_loop().create_future()
-
-    async def late() -> None:
-        await asyncio.sleep(0.1)
-
-    async with asking(gated) as (sender, request, seen):
-        assert isinstance(await sender.send(request, timeout=0.3, allow_private=True, allowed=never), NotSent)
-        until = asyncio.get_running_loop().time() + 0.05
-        held = await sender.send(request, timeout=1, allow_private=True, allowed=late, not_after=until)
-        assert NotSent("held up before it could be sent") == held
-        assert set(seen) <= {b""}

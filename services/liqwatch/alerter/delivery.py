@@ -1,7 +1,7 @@
 """Each target's own queue and task: an attempt is on record before it is sent, its outcome after.
 
 A target that is free when a step is decided has its first attempt in the very record of the decision (`book`), and
-makes its message ready and its connection while that is written.
+makes its message ready while that is written.
 
 What surely did not arrive is tried again for ever; a refusal is a dead letter, told through another target; an
 unknown outcome is looked up where the chat can be asked, sent again under the same key where the chat keeps
@@ -34,6 +34,8 @@ from .notices import in_form, notice
 from .notifiers.base import (
     Accepted,
     Edits,
+    Emission,
+    HttpRequest,
     Notice,
     Notifier,
     NotSent,
@@ -47,7 +49,7 @@ from .notifiers.base import (
     word,
 )
 from .pace import Bucket
-from .sending import MAX_HISTORY, Allowed, Sender
+from .sending import MAX_HISTORY, Sender
 
 QUEUE_SIZE = 200
 _UNWRITABLE_PAUSE = 30.0  # seconds
@@ -334,14 +336,10 @@ class Courier:
         attempt, receipt = begun.attempt, begun.receipt
         repeat_of_ms = repeat_of.at_ms if repeat_of is not None else None
         made = self._notice(incident, step, delivery, attempt.at_ms, repeat_of_ms, as_reply)
-
-        async def allowed() -> None:
-            await self._journal.confirmed(receipt)
-            self._booked = None
-
-        until = begun.at + _BEGUN_WITHIN
-        outcome = await send(self._notifier, made, self.settings, self._sender, allowed=allowed, not_after=until)
+        request = self._notifier.render(made)  # while the record is written
+        await self._journal.confirmed(receipt)
         self._booked = None
+        outcome = await send(self._notifier, request, self.settings, self._sender, begun.at + _BEGUN_WITHIN)
         if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
             outcome = Refused(outcome.reason)
         elif isinstance(outcome, Refused) and made.reply_to is not None:
@@ -499,19 +497,16 @@ class Courier:
 
 async def send(
     notifier: Notifier,
-    made: Notice,
+    request: HttpRequest | Emission,
     settings: TargetSettings,
     sender: Sender,
-    *,
-    allowed: Allowed | None = None,
     not_after: float | None = None,
 ) -> Outcome:
-    """One attempt; `allowed` and `not_after` as for `Sender.send`."""
+    """One attempt; not begun after that time of the loop."""
     answer = await sender.send(
-        notifier.render(made),
+        request,
         timeout=settings.timeout.total_seconds(),
         allow_private=settings.allow_private,
-        allowed=allowed,
         not_after=not_after,
     )
     return notifier.judge(answer) if isinstance(answer, Response) else answer

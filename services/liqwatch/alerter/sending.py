@@ -12,7 +12,6 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
-from ..gate import GATE, GatedConnector
 from ..lookups import look_up
 from .notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
 
@@ -22,7 +21,6 @@ _SSL_PORT = 443
 
 Failure = NotSent | Refused | Unknown
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-Allowed = Callable[[], Awaitable[None]]
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
@@ -44,30 +42,23 @@ class Sender:
         *,
         timeout: float,
         allow_private: bool,
-        allowed: Allowed | None = None,
         not_after: float | None = None,
         max_answer: int = MAX_ANSWER,
     ) -> Response | Failure:
-        """The answer, cut at `max_answer` bytes, or why there is none.
+        """The answer, cut at `max_answer` bytes, or why there is none. Does not raise, but for cancellation.
 
-        `allowed` is awaited while the connection is made, and nothing is sent before it returns. What it raises is
-        raised here, and nothing else but cancellation. `not_after`: a time of the loop. Whoever was held up until then
-        may not be the one to send any more.
+        `not_after`: a time of the loop. Whoever was held up until then may not be the one to send any more.
         """
-        gate = _Gate(allowed, not_after)
+        if isinstance(request, Emission):
+            return _held_up(not_after) or self._print(request)
         try:
             async with asyncio.timeout(timeout + 1.0):  # should the library's own limits ever fail
-                if isinstance(request, Emission):
-                    await gate()
-                    return self._print(request)
                 checked = await self._checked(request, timeout / 2, allow_private)
                 if isinstance(checked, NotSent | Refused):
                     return checked
-                return await self._exchange(request, checked, timeout, max_answer, gate)
+                return _held_up(not_after) or await self._exchange(request, checked, timeout, max_answer)
         except TimeoutError:
-            return gate.failure(Unknown(f"no answer within {timeout:g} s"))
-        except _HeldUp:
-            return NotSent("held up before it could be sent")
+            return Unknown(f"no answer within {timeout:g} s")
 
     def _print(self, emission: Emission) -> Response | Failure:
         try:
@@ -100,14 +91,11 @@ class Sender:
         return pinned(request.url.get_secret_value(), addresses[0])
 
     async def _exchange(
-        self, request: HttpRequest, to: "_Address", timeout: float, max_answer: int, gate: "_Gate"
+        self, request: HttpRequest, to: "_Address", timeout: float, max_answer: int
     ) -> Response | Failure:
         limits = aiohttp.ClientTimeout(total=timeout, connect=timeout / 2, sock_connect=timeout / 2)
         # A kept-alive socket that the chat has closed meanwhile would make an outcome unknown for nothing.
         headers = {"User-Agent": "liqwatch", "Connection": "close", **request.headers, **to.headers}
-        if not isinstance(self.http.connector, GatedConnector):
-            await gate()
-        token = GATE.set(gate)
         try:
             async with self.http.request(
                 request.method,
@@ -121,44 +109,13 @@ class Sender:
                 names = {name.lower(): value for name, value in answer.headers.items()}
                 return Response(answer.status, names, await _body(answer, max_answer))
         except Exception as error:
-            if gate.error is not None:
-                raise gate.error from None
-            return gate.failure(classify(error, timeout))
-        finally:
-            GATE.reset(token)
+            return classify(error, timeout)
 
 
-class _HeldUp(Exception):
-    """It is too late to send."""
-
-
-@dataclass(slots=True)
-class _Gate:
-    """What a request waits for before its first byte."""
-
-    allowed: Allowed | None
-    not_after: float | None
-    is_open: bool = False
-    error: Exception | None = None
-
-    async def __call__(self) -> None:
-        if self.is_open:
-            return
-        try:
-            if self.allowed is not None:
-                await self.allowed()
-            if self.not_after is not None and asyncio.get_running_loop().time() > self.not_after:
-                raise _HeldUp
-        except Exception as error:
-            self.error = error
-            raise
-        self.is_open = True
-
-    def failure(self, failure: Failure) -> Failure:
-        """Before it was open, nothing was sent, whatever it looks like."""
-        if self.is_open or not isinstance(failure, Unknown):
-            return failure
-        return NotSent("there was no permission in time to send it")
+def _held_up(not_after: float | None) -> NotSent | None:
+    if not_after is None or asyncio.get_running_loop().time() <= not_after:
+        return None
+    return NotSent("held up before it could be sent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ async def notify_test(
     except ValueError as error:
         return False, f"{name}: {error}"
     sender, now_ms = Sender(http, emit), Clock().now_ms()
-    outcome = await send(notifier, trial_notice(name, now_ms), settings, sender)
+    outcome = await send(notifier, notifier.render(trial_notice(name, now_ms)), settings, sender)
     is_accepted, words = isinstance(outcome, Accepted), f"{name}: {_words(outcome)}"
     if isinstance(outcome, Accepted) and settings.picture:
         is_accepted, more = await _picture(notifier, settings, sender, outcome.message_id, now_ms)
