@@ -4,7 +4,7 @@ An append of an incident is told by what it brings: a decision has no attempt ye
 """
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -87,6 +87,9 @@ class Reaper:
             for what, key in about:
                 self.reach(f"before the {what} is written", key)
             positions = await real(topic, entries)
+            newest.update(
+                (entry.key, _newest_step(entry.value)) for entry in entries if topic is ALERTS and entry.value
+            )
             for what, key in about:
                 self.reach(f"after the {what} is written", key)
             return positions
@@ -106,11 +109,13 @@ class Reaper:
         Sender.send = send  # type: ignore[assignment, method-assign]
 
 
-def _brings(value: bytes, key: bytes, newest: dict[bytes, int]) -> list[str]:
+def _brings(value: bytes, key: bytes, newest: Mapping[bytes, int]) -> list[str]:
     """What is new in the record: a decision often has the first attempts of the targets that are free."""
-    steps = orjson.loads(value)["steps"]
-    found = ["decision"] if newest.get(key) != steps[-1]["at_ms"] else []
-    newest[key] = steps[-1]["at_ms"]
-    if any(attempt["outcome"] is None for step in steps for attempt in step["attempts"]):
+    found = ["decision"] if newest.get(key) != _newest_step(value) else []
+    if any(attempt["outcome"] is None for step in orjson.loads(value)["steps"] for attempt in step["attempts"]):
         return [*found, "attempt"]
     return found or ["outcome"]
+
+
+def _newest_step(value: bytes) -> int:
+    return int(orjson.loads(value)["steps"][-1]["at_ms"])

@@ -1,13 +1,44 @@
-"""The first attempts that are put on record together with a decision."""
+"""The first attempts that are put on record together with a decision, and what they wait for."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from liqwatch.alerter import delivery
+from liqwatch.alerter.delivery import Courier
 from liqwatch.alerter.journal import Journal, Receipt
+from liqwatch.eventlog import EARLIEST, Entry, Member, Record, Start
 from liqwatch.events import Incident
-from liqwatch.topics import ALERTS
+from liqwatch.topics import ALERTS, Topic
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
 from tests.support.crashing_log import CrashingLog
+from tests.support.memory_log import MemoryLog
+
+
+@dataclass
+class HeldLog(MemoryLog):
+    """Members read nothing while `flow` is not set; what is appended is there all the same."""
+
+    flow: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @override
+    async def member(self, topic: Topic, group: str, *, start: Start | timedelta = EARLIEST) -> Member:
+        member: Any = await super().member(topic, group, start=start)
+        real = member.fetch
+
+        async def fetch(timeout: float) -> Sequence[Record]:
+            records: Sequence[Record] = await real(timeout)
+            await self.flow.wait()
+            return records
+
+        member.fetch = fetch
+        return member  # type: ignore[no-any-return]
 
 
 def records(on: Stage) -> list[list[tuple[str, int, str | None]]]:
@@ -55,3 +86,94 @@ async def test_what_was_booked_and_not_sent_before_the_end_is_told_after_it_and_
         await on.start()
         await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
         assert ["repeat of" in text for text in chat.texts()] == [False]
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+async def test_nothing_is_sent_before_its_record_was_read_back(is_free: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not is_free:
+        monkeypatch.setattr(Courier, "book", lambda *_: None)
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        await on.start()
+        log.flow.clear()
+        await on.total(1_200_000_000)
+        await until(lambda: ("desk", 1, None) in [one for record in records(on) for one in record])
+        await asyncio.sleep(0.3)
+        assert 0 == chat.requests
+        log.flow.set()
+        await chat.wait_for(1)
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+async def test_what_another_claims_before_it_is_read_back_is_not_sent(
+    is_free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not is_free:
+        monkeypatch.setattr(Courier, "book", lambda *_: None)
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        one = await on.start()
+        log.flow.clear()
+        await on.total(1_200_000_000)
+        await until(lambda: ("desk", 1, None) in [one for record in records(on) for one in record])
+        await log.append(ALERTS, [Entry(b"owner:1000:another", None, 0)])
+        log.flow.set()
+        await asyncio.sleep(0.3)
+        assert 0 == chat.requests
+        assert 0 == one.metric("liqwatch_alerter_active")
+
+
+async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = Courier.book, 0
+
+    def book(self: Courier, wanted: delivery.Delivery) -> Any:
+        nonlocal asked
+        asked += 1
+        return None if asked == 1 else real(self, wanted)
+
+    monkeypatch.setattr(Courier, "book", book)
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        await on.start()
+        log.flow.clear()
+        await on.total(1_200_000_000)
+        await until(lambda: len(records(on)) > 0)
+        await on.total(1_800_000_000)
+        await until(lambda: len(on.kinds()) == 2)
+        log.flow.set()
+        await chat.wait_for(2)
+        assert ["past $1B" in chat.texts()[0], "now past $1.7B" in chat.texts()[1]] == [True, True]
+
+
+async def test_what_waited_long_for_the_log_is_asked_about_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_BEGUN_WITHIN", 0.2)
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        await on.start()
+        log.flow.clear()
+        await on.total(1_200_000_000)
+        await asyncio.sleep(0.4)
+        log.flow.set()
+        await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
+        assert 1 == chat.requests
+
+
+async def test_what_was_booked_in_a_record_that_the_log_refuses_is_no_unknown_after_a_restart() -> None:
+    log = MemoryLog()
+    async with ChatServer() as chat:
+        target = chat.target("telegram", on_unknown="hold")
+        async with Stage([longs()], {"desk": target}, log=log) as on:
+            log.largest = 300
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await asyncio.sleep(0.3)
+            assert 0 == chat.requests
+            log.largest = 1 << 20
+            await on.total(1_800_000_000)
+            await until(lambda: len(chat.accepted) == 2)
+            assert "unknown" not in [outcome for _, outcome, _ in on.outcomes("desk")]
+            assert 0 == one.metric("liqwatch_notifications_total", destination="desk", outcome="held")

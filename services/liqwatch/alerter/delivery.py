@@ -71,6 +71,7 @@ class _Begun:
     delivery: Delivery
     attempt: Attempt
     at: float
+    is_booked: bool = False  # in the record of the decision
     receipt: Receipt | None = None
 
 
@@ -99,7 +100,7 @@ class Courier:
         self._on_done = on_done
         self._queue: deque[Delivery] = deque()
         self._taken: set[Delivery] = set()  # queued or in hand
-        self._booked: _Begun | None = None  # with the decision, and not sent yet
+        self._begun: _Begun | None = None  # booked or put on record, and not sent yet
         self._is_at_work = False
         self._place = place(settings)
         self._left: set[tuple[int, int, int, str | None]] = set()  # attempts that cannot be looked up: `_sign`
@@ -170,14 +171,14 @@ class Courier:
         if self._taken or not self._is_at_work or self._stopping.is_set() or self._bucket.wait(now) > 0:
             return None
         self._bucket.use(now)
-        self._booked = _Begun(delivery, self._attempt(delivery, 1, is_repeat=False), now)
-        return self._booked.attempt
+        self._begun = _Begun(delivery, self._attempt(delivery, 1, is_repeat=False), now, is_booked=True)
+        return self._begun.attempt
 
     def begin(self, receipt: Receipt) -> None:
         """What was booked is on its way into the record: makes it ready, and sends it once it is there."""
-        if self._booked is not None:
-            self._booked.receipt = receipt
-            self.offer(self._booked.delivery)
+        if self._begun is not None:
+            self._begun.receipt = receipt
+            self.offer(self._begun.delivery)
 
     def stop(self) -> None:
         """Ends `run` once the message in hand has its outcome."""
@@ -226,40 +227,39 @@ class Courier:
                 if self._editing is not None:
                     self._editing.drop(delivery.incident_id, delivery.step_ms)
                 await self._carry(delivery)
-                self._give_back()
                 self._taken.discard(delivery)
                 self._on_done(delivery)
         finally:
-            self._give_back()
+            self._give_back("stopped before it could be sent")
 
     async def _carry(self, delivery: Delivery) -> None:
         try:
             await self._deliver(delivery)
         except Fenced:
-            pass  # the new owner delivers
+            self._begun = None  # the new owner delivers
         except Unwritable as error:
-            if self._booked is not None:  # nor can the decision be recorded: it is offered again once it is
-                self._booked = None
-            else:
-                where = {"target": self.name, "incident": delivery.incident_id}
-                log_.error("a delivery stays open", **where, reason=str(error))
+            # Where the decision cannot be recorded either, it is offered again once it is.
+            is_booked = self._begun is not None and self._begun.is_booked
+            self._give_back(str(error), self._journal.note)
+            if not is_booked:
+                log_.error("a delivery stays open", target=self.name, incident=delivery.incident_id, reason=str(error))
                 await self._pause(_UNWRITABLE_PAUSE)
-        except Exception:
+        except Exception as error:
             log_.exception("a delivery failed and stays open", target=self.name)
+            self._give_back(f"failed with {type(error).__name__}")
             await self._pause(1.0)
 
-    def _give_back(self) -> None:
-        """What was booked and never begun was surely not sent, and the record says so."""
-        booked, self._booked = self._booked, None
-        if booked is None or not self._journal.acting:
+    def _give_back(self, reason: str, keep: Callable[[Incident], None] | None = None) -> None:
+        """What was begun and not sent yet was surely not sent, and the record is to say so."""
+        begun, self._begun = self._begun, None
+        if begun is None or not self._journal.acting:
             return
-        incident = self._journal.incidents.get(booked.delivery.incident_id)
-        step = step_at(incident, booked.delivery.step_ms) if incident is not None else None
-        if incident is None or step is None or booked.attempt not in step.attempts:
+        incident = self._journal.incidents.get(begun.delivery.incident_id)
+        step = step_at(incident, begun.delivery.step_ms) if incident is not None else None
+        if incident is None or step is None or begun.attempt not in step.attempts:
             return  # it is another's by now
-        reason = "stopped before it could be sent"
-        done = booked.attempt.model_copy(update={"outcome": "not_sent", "detail": reason})
-        self._journal.put(with_outcome(incident, step.at_ms, done))
+        done = begun.attempt.model_copy(update={"outcome": "not_sent", "detail": reason})
+        (keep or self._journal.put)(with_outcome(incident, step.at_ms, done))
 
     async def _next(self) -> Delivery | None:
         if self._queue:
@@ -282,7 +282,7 @@ class Courier:
         looked = _Looked()
         as_reply = True
         while True:
-            if self._booked is None:
+            if self._begun is None:
                 await self._pause(self._bucket.wait(asyncio.get_running_loop().time()))
             incident = self._journal.incidents.get(delivery.incident_id)
             step = step_at(incident, delivery.step_ms) if incident is not None else None
@@ -325,11 +325,12 @@ class Courier:
         repeat_of: Attempt | None,
         as_reply: bool,
     ) -> Outcome:
-        begun = self._booked
+        loop = asyncio.get_running_loop()
+        begun = self._begun
         if begun is None or begun.receipt is None or begun.attempt != last:
             number = last.number + 1 if last is not None else 1
             attempt = self._attempt(delivery, number, is_repeat=repeat_of is not None)
-            begun = _Begun(delivery, attempt, asyncio.get_running_loop().time())
+            begun = self._begun = _Begun(delivery, attempt, loop.time())
             self._bucket.use(begun.at)
             self._journal.put(with_attempt(incident, delivery.step_ms, attempt))
             begun.receipt = self._journal.receipt(delivery.incident_id)
@@ -338,7 +339,12 @@ class Courier:
         made = self._notice(incident, step, delivery, attempt.at_ms, repeat_of_ms, as_reply)
         request = self._notifier.render(made)  # while the record is written
         await self._journal.confirmed(receipt)
-        self._booked = None
+        if loop.time() > begun.at + _BEGUN_WITHIN:  # the log was away, or we were: is it still ours to tell?
+            begun.at = loop.time()
+            if (known := self._journal.incidents.get(delivery.incident_id)) is None:
+                raise Fenced
+            await self._journal.confirm(known)
+        self._begun = None
         outcome = await send(self._notifier, request, self.settings, self._sender, begun.at + _BEGUN_WITHIN)
         if isinstance(outcome, NotSent) and not outcome.as_reply and made.reply_to is None:
             outcome = Refused(outcome.reason)

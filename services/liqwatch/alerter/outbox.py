@@ -92,14 +92,14 @@ class Outbox:
         if self._journal is None or not self._journal.acting:
             raise Fenced
         step = incident.steps[-1]
+        behind = {one.target for one in self.undelivered(incident) if one.step_ms < step.at_ms}
         booked: list[tuple[Courier, Attempt]] = []
         for name in step.targets:
             post = self._posts.get(name)
-            attempt = None
-            if post is not None:
+            if post is not None and name not in behind:  # an earlier step goes first
                 attempt = post.courier.book(Delivery(incident.incident_id, step.at_ms, name))
-            if post is not None and attempt is not None:
-                booked.append((post.courier, attempt))
+                if attempt is not None:
+                    booked.append((post.courier, attempt))
         self._journal.put(with_attempts(incident, step.at_ms, [attempt for _, attempt in booked]))
         if booked:
             receipt = self._journal.receipt(incident.incident_id)
