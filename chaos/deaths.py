@@ -1,10 +1,11 @@
 """The steps of decide, write, send, record at which an alerter can die, patched into the running program from outside.
 
-An append of an incident is told by what it brings: a decision has no attempt yet, an attempt has no outcome.
+An append of an incident is told by what it brings: a decision has a new step, an attempt has no outcome. One append
+may bring both.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
@@ -74,22 +75,15 @@ class Reaper:
 
     def _patch_append(self, log: Any) -> None:
         real: Callable[[Topic, Sequence[Entry]], Awaitable[Sequence[Position]]] = log.append
-
         newest: dict[bytes, int] = {}  # of each incident the step that was last written
 
         async def append(topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:
-            about = [
-                (what, entry.key)
-                for entry in entries
-                if topic is ALERTS and entry.value
-                for what in _brings(entry.value, entry.key, newest)
-            ]
+            states = [(entry.key, entry.value) for entry in entries if topic is ALERTS and entry.value]
+            about = [(what, key) for key, value in states for what in _brings(value, newest.get(key))]
             for what, key in about:
                 self.reach(f"before the {what} is written", key)
             positions = await real(topic, entries)
-            newest.update(
-                (entry.key, _newest_step(entry.value)) for entry in entries if topic is ALERTS and entry.value
-            )
+            newest.update((key, _newest_step(value)) for key, value in states)
             for what, key in about:
                 self.reach(f"after the {what} is written", key)
             return positions
@@ -109,9 +103,9 @@ class Reaper:
         Sender.send = send  # type: ignore[assignment, method-assign]
 
 
-def _brings(value: bytes, key: bytes, newest: Mapping[bytes, int]) -> list[str]:
-    """What is new in the record: a decision often has the first attempts of the targets that are free."""
-    found = ["decision"] if newest.get(key) != _newest_step(value) else []
+def _brings(value: bytes, known: int | None) -> list[str]:
+    """What is new in the record, the newest step of the one before being `known`."""
+    found = ["decision"] if known != _newest_step(value) else []
     if any(attempt["outcome"] is None for step in orjson.loads(value)["steps"] for attempt in step["attempts"]):
         return [*found, "attempt"]
     return found or ["outcome"]

@@ -1,7 +1,8 @@
 """The first attempts that are put on record together with a decision, and what they wait for."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from liqwatch.alerter.journal import Journal, Receipt
 from liqwatch.eventlog import EARLIEST, Entry, Member, Record, Start
 from liqwatch.events import Incident
 from liqwatch.topics import ALERTS, Topic
-from tests.support.alerter_stage import Stage, longs, until
+from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
 from tests.support.crashing_log import CrashingLog
 from tests.support.memory_log import MemoryLog
@@ -23,7 +24,7 @@ from tests.support.memory_log import MemoryLog
 
 @dataclass
 class HeldLog(MemoryLog):
-    """Members read nothing while `flow` is not set; what is appended is there all the same."""
+    """Members are given nothing while `flow` is not set; what is appended is there all the same."""
 
     flow: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -39,6 +40,18 @@ class HeldLog(MemoryLog):
 
         member.fetch = fetch
         return member  # type: ignore[no-any-return]
+
+
+@contextlib.asynccontextmanager
+async def crossed_unread() -> AsyncIterator[tuple[Stage, ChatServer, HeldLog, Playing]]:
+    """A threshold was crossed, and nothing that is written of it is read back while the log is held."""
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        one = await on.start()
+        log.flow.clear()
+        await on.total(1_200_000_000)
+        yield on, chat, log, one
 
 
 def records(on: Stage) -> list[list[tuple[str, int, str | None]]]:
@@ -92,12 +105,7 @@ async def test_what_was_booked_and_not_sent_before_the_end_is_told_after_it_and_
 async def test_nothing_is_sent_before_its_record_was_read_back(is_free: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not is_free:
         monkeypatch.setattr(Courier, "book", lambda *_: None)
-    log = HeldLog()
-    log.flow.set()
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
-        await on.start()
-        log.flow.clear()
-        await on.total(1_200_000_000)
+    async with crossed_unread() as (on, chat, log, _):
         await until(lambda: ("desk", 1, None) in [one for record in records(on) for one in record])
         await asyncio.sleep(0.3)
         assert 0 == chat.requests
@@ -111,12 +119,7 @@ async def test_what_another_claims_before_it_is_read_back_is_not_sent(
 ) -> None:
     if not is_free:
         monkeypatch.setattr(Courier, "book", lambda *_: None)
-    log = HeldLog()
-    log.flow.set()
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
-        one = await on.start()
-        log.flow.clear()
-        await on.total(1_200_000_000)
+    async with crossed_unread() as (on, chat, log, one):
         await until(lambda: ("desk", 1, None) in [one for record in records(on) for one in record])
         await log.append(ALERTS, [Entry(b"owner:1000:another", None, 0)])
         log.flow.set()
@@ -134,12 +137,7 @@ async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyP
         return None if asked == 1 else real(self, wanted)
 
     monkeypatch.setattr(Courier, "book", book)
-    log = HeldLog()
-    log.flow.set()
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
-        await on.start()
-        log.flow.clear()
-        await on.total(1_200_000_000)
+    async with crossed_unread() as (on, chat, log, _):
         await until(lambda: len(records(on)) > 0)
         await on.total(1_800_000_000)
         await until(lambda: len(on.kinds()) == 2)
@@ -150,30 +148,31 @@ async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyP
 
 async def test_what_waited_long_for_the_log_is_asked_about_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_BEGUN_WITHIN", 0.2)
-    log = HeldLog()
-    log.flow.set()
-    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
-        await on.start()
-        log.flow.clear()
-        await on.total(1_200_000_000)
+    async with crossed_unread() as (on, chat, log, _):
         await asyncio.sleep(0.4)
         log.flow.set()
         await until(lambda: on.outcomes("desk") == [("fired", "accepted", False)])
         assert 1 == chat.requests
+        assert [("desk", 1, "accepted")] == records(on)[-1], "not given up and tried again"
 
 
 async def test_what_was_booked_in_a_record_that_the_log_refuses_is_no_unknown_after_a_restart() -> None:
-    log = MemoryLog()
+    log = CrashingLog()
     async with ChatServer() as chat:
         target = chat.target("telegram", on_unknown="hold")
         async with Stage([longs()], {"desk": target}, log=log) as on:
-            log.largest = 300
+            taken, log.largest = log.largest, 300
             one = await on.start()
             await on.total(1_200_000_000)
             await asyncio.sleep(0.3)
             assert 0 == chat.requests
-            log.largest = 1 << 20
+            log.largest = taken
+            log.crash(ALERTS, 1, "after")  # the next step's record has the refused one's attempt, and nobody goes on
             await on.total(1_800_000_000)
+            await log.crashed.wait()
+            await one.kill()
+            log.mend()
+            two = await on.start()
             await until(lambda: len(chat.accepted) == 2)
-            assert "unknown" not in [outcome for _, outcome, _ in on.outcomes("desk")]
-            assert 0 == one.metric("liqwatch_notifications_total", destination="desk", outcome="held")
+            assert [("fired", "accepted", False), ("stepped_up", "accepted", False)] == on.outcomes("desk")
+            assert 0 == two.metric("liqwatch_notifications_total", destination="desk", outcome="held")
