@@ -13,7 +13,7 @@ from typing_extensions import override
 from liqwatch.alerter import delivery
 from liqwatch.alerter.delivery import Courier
 from liqwatch.alerter.journal import Journal, Receipt
-from liqwatch.eventlog import EARLIEST, Entry, Member, Record, Start
+from liqwatch.eventlog import EARLIEST, Entry, Member, Position, Record, Start
 from liqwatch.events import Incident
 from liqwatch.topics import ALERTS, Topic
 from tests.support.alerter_stage import Playing, Stage, longs, until
@@ -24,9 +24,17 @@ from tests.support.memory_log import MemoryLog
 
 @dataclass
 class HeldLog(MemoryLog):
-    """Members are given nothing while `flow` is not set; what is appended is there all the same."""
+    """Members are given nothing while `flow` is not set; what is appended is there all the same. No incident is
+    appended while `writing` is not set."""
 
     flow: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @override
+    async def append(self, topic: Topic, entries: Sequence[Entry]) -> Sequence[Position]:
+        if topic is ALERTS and any(entry.value is not None for entry in entries):
+            await self.writing.wait()
+        return await super().append(topic, entries)
 
     @override
     async def member(self, topic: Topic, group: str, *, start: Start | timedelta = EARLIEST) -> Member:
@@ -47,6 +55,7 @@ async def crossed_unread() -> AsyncIterator[tuple[Stage, ChatServer, HeldLog, Pl
     """A threshold was crossed, and nothing that is written of it is read back while the log is held."""
     log = HeldLog()
     log.flow.set()
+    log.writing.set()
     async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
         one = await on.start()
         log.flow.clear()
@@ -137,11 +146,15 @@ async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyP
         return None if asked == 1 else real(self, wanted)
 
     monkeypatch.setattr(Courier, "book", book)
-    async with crossed_unread() as (on, chat, log, _):
-        await until(lambda: len(records(on)) > 0)
-        await on.total(1_800_000_000)
-        await until(lambda: len(on.kinds()) == 2)
-        log.flow.set()
+    log = HeldLog()
+    log.flow.set()
+    async with ChatServer() as chat, Stage([longs()], {"desk": chat.target("telegram")}, log=log) as on:
+        one = await on.start()
+        for number, dollars in enumerate((1_200_000_000, 1_800_000_000)):
+            await on.total(dollars)
+            kind = ("fired", "stepped_up")[number]
+            await until(lambda kind=kind: one.metric("liqwatch_incident_steps_total", kind=kind) == 1)  # type: ignore[misc]
+        log.writing.set()  # neither was on record before
         await chat.wait_for(2)
         assert ["past $1B" in chat.texts()[0], "now past $1.7B" in chat.texts()[1]] == [True, True]
 
