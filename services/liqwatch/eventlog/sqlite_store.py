@@ -4,6 +4,7 @@ Records are kept in batches, one row for what one commit brought to one partitio
 lets go of the interpreter lock some times, and a busy loop in the same process then holds up the log every time.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,22 @@ def save(connection: sqlite3.Connection, changed: Mapping[int, Extent]) -> None:
     _put(connection, "INSERT OR REPLACE INTO partitions", rows)
 
 
+class transaction:
+    """All that is done inside, or nothing of it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
 def keep_extents(connection: sqlite3.Connection) -> None:
     """From now on what this connection adds behind the end of a slot moves the end, and makes the mark that is due."""
     slot, offset = f"(NEW.id & ~{_LAST})", f"(NEW.id & {_LAST})"
@@ -119,11 +136,9 @@ def write(connection: sqlite3.Connection, rows: Sequence[Row], known: Mapping[in
 
     A transaction of its own, on a connection that keeps extents.
     """
-    if len(rows) > _ROWS_AT_ONCE:
-        connection.execute("BEGIN IMMEDIATE")
-    _put(connection, "INSERT INTO batches", rows)
-    if len(rows) > _ROWS_AT_ONCE:
-        connection.execute("COMMIT")
+    # A statement alone is a transaction too.
+    with transaction(connection) if len(rows) > _ROWS_AT_ONCE else contextlib.nullcontext():
+        _put(connection, "INSERT INTO batches", rows)
     changed: dict[int, Extent] = {}
     for number, newest, _ in rows:  # as the trigger does
         slot, offset = number & ~_LAST, number & _LAST

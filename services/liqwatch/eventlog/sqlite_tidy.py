@@ -57,7 +57,7 @@ class Tidy:
                 return
             start = old[-1] - slot + 1
             extent = replace(self.extents[slot], start=start, clean=max(start, self.extents[slot].clean))
-            with _transaction(self.connection):
+            with store.transaction(self.connection):
                 store.delete(self.connection, old[0], old[-1])
                 self.connection.execute(
                     "DELETE FROM marks WHERE slot = ? AND timestamp_ms < ? AND offset < ?", (slot, oldest, start)
@@ -73,7 +73,7 @@ class Tidy:
         while at < limit:
             numbers, records = self._step(slot, at, limit)
             at = numbers[-1] - slot + 1 if numbers else limit
-            with _transaction(self.connection):
+            with store.transaction(self.connection):
                 self._rewrite(slot, numbers, records, len(records), retention)
                 self._save(slot, clean=at)
             yield
@@ -103,13 +103,13 @@ class Tidy:
             keep = [record for record in records if self._keeps(record, newest)]
             tombstones += [record.timestamp_ms for record in keep if record.value is None]
             kept += len(keep)
-            with _transaction(self.connection):
+            with store.transaction(self.connection):
                 self._rewrite(slot, numbers, keep, len(records), retention)
             at = numbers[-1] - slot + 1
             yield
         self._kept[slot] = kept
         self._tombstone_due[slot] = min(tombstones, default=_FOREVER) + self.keep_tombstones_ms
-        with _transaction(self.connection):
+        with store.transaction(self.connection):
             self._save(slot, clean=max(limit, self.extents[slot].clean))
 
     def _rewrite(
@@ -153,17 +153,3 @@ def _runs(records: Sequence[Record], span_ms: int) -> list[list[Record]]:
             first = record.timestamp_ms
         runs[-1].append(record)
     return runs
-
-
-class _transaction:
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-        elif self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")

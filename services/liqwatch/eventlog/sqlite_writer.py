@@ -137,10 +137,8 @@ class Writer:
         self._tell(outcomes, ends, fresh)
 
     def _call(self, job: Call) -> Any:
-        self.connection.execute("BEGIN IMMEDIATE")
-        result = job.work(self.connection)
-        self.connection.execute("COMMIT")
-        return result
+        with store.transaction(self.connection):
+            return job.work(self.connection)
 
     def _see_room(self, size: int) -> None:
         """Not at every commit: the question alone lets go of the interpreter."""
