@@ -8,7 +8,7 @@ import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
-from liqwatch.aggregator import publisher as module
+from liqwatch.aggregator import pending
 from liqwatch.aggregator.partition import Owned, Stage
 from liqwatch.aggregator.publisher import Publisher
 from liqwatch.aggregator.window import RollingTotals
@@ -103,7 +103,7 @@ async def test_rows_that_the_log_did_not_take_are_written_with_the_next_tick() -
 
 
 async def test_of_many_coins_at_venues_some_wait_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_A_TICK", 4)
+    monkeypatch.setattr(pending, "_MOST_A_TICK", 4)
     on = Bench()
     for number in range(5):
         on.event(str(number), f"C{number}", 100)

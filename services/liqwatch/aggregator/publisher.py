@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 from ..clock import Clock
@@ -13,17 +13,15 @@ from . import bars, rows
 from .gauges import Gauges
 from .intake import Intake
 from .partition import Owned, Row, Stage
-from .window import RollingTotals, ScopeKey
+from .pending import ALL, Pending, RowKey
+from .window import RollingTotals
 
 APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
-_CHUNK = 50  # rows an append: between two of them whatever is urgent goes first
+_SAVED_AT_ONCE = 50  # bars an append
 _SPREAD_SECONDS = 0.5  # over so much of its second the rows of a tick are spread: their readers have other work too
 _BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
-_MOST_AT_ONCE = 12  # scopes of a flush, each with all windows
-_MOST_A_TICK = 2_000  # rows: in a burst coins at venues take turns from second to second
-_ALL = "all"  # the scope that most rules are about: its rows go their own way, past all others
 AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
 AGAIN_EVERY_SECONDS = 600.0
 _AGAIN_A_TICK = 200
@@ -54,32 +52,23 @@ class Publisher:
         self._metrics = metrics
         self._keep = keep_seconds
         self._gauges = Gauges(window, windows, metrics)
+        self._pending = Pending(windows)
         self._saved: list[tuple[Owned, Entry]] = []  # bars that were made just before the clock leapt
         intake.on_leap = self._save_bars
         self._writing_all = asyncio.Lock()
-        # In the order they changed. To be written at once:
-        self._all: dict[int, None] = {}  # partitions whose `all` has changed
-        self._now: dict[ScopeKey, None] = {}  # venues and coins
-        # … and with the next ticks:
-        self._coins_at_venues: dict[ScopeKey, None] = {}
-        self._later: dict[tuple[int, Row], None] = {}
 
     @property
     def unfinished(self) -> bool:
         """The last flush had more rows to write than it took."""
-        return bool(self._now)
+        return self._pending.unfinished
 
     async def flush_all(self) -> None:
         """Writes the totals of `all` that have changed. May raise `LogError`."""
         async with self._writing_all:
             self._see_changes()
-            pending, self._all = self._all, {}
             received, self._intake.received_ms = self._intake.received_ms, []
-            try:
-                await self._write(self._rows((number, _ALL) for number in pending))
-            except BaseException:
-                self._all = pending | self._all  # to be built anew, as they then stand
-                raise
+            with self._pending.of_all() as due:
+                await self._write(due)
         if self._clock.speed == 1.0:
             now_ms = self._clock.now_ms()
             for received_ms in received:
@@ -88,18 +77,11 @@ class Publisher:
     async def flush(self) -> None:
         """Writes the totals of venues and coins that events have changed. May raise `LogError`.
 
-        In a burst they take turns: what changes again while it waits is written once. Venues have half of the places:
-        they are few, and change with every event.
+        In a burst they take turns, and some are left: see `unfinished`.
         """
         self._see_changes()
-        pending, self._now = self._now, {}
-        try:
-            turn = _turn(pending)
-            self._now.update((key, None) for key in pending if key not in turn)
-            await self._write(self._rows(turn))
-        except BaseException:
-            self._now = pending | self._now
-            raise
+        with self._pending.turn() as due:
+            await self._write(due)
 
     async def announce(self) -> bool:
         """Writes some of the rows of partitions that have caught up; False when there is no more to do."""
@@ -114,8 +96,8 @@ class Publisher:
                 owned.initial.extend(every | dict.fromkeys(owned.published))
             chunk = list(islice(owned.initial, _ANNOUNCED))
             async with self._writing_all:
-                await self._write([(owned.number, row) for row in chunk if row[1] == _ALL])
-            await self._write([(owned.number, row) for row in chunk if row[1] != _ALL])
+                await self._write([(owned.number, row) for row in chunk if row[1] == ALL])
+            await self._write([(owned.number, row) for row in chunk if row[1] != ALL])
             for _ in chunk:
                 owned.initial.popleft()
             if not owned.initial:
@@ -131,20 +113,12 @@ class Publisher:
         self._write_again()
         await self.flush_all()
         await self.flush()
-        self._later.update(dict.fromkeys(self._rows(self._coins_at_venues)))
-        self._coins_at_venues.clear()
-        pending = _of_a_tick(self._later)
-        chunks = list(_chunks(pending))
-        for number, chunk in enumerate(chunks):
+        parts = self._pending.tick()
+        for number, part in enumerate(parts):
             if number and self._clock.speed == 1.0:
-                await asyncio.sleep(_SPREAD_SECONDS / len(chunks))
-            for key in chunk:  # what changes while they are written, is written once more
-                del self._later[key]
-            try:
-                await self._write(chunk)
-            except BaseException:
-                self._later = dict.fromkeys(chunk) | self._later
-                raise
+                await asyncio.sleep(_SPREAD_SECONDS / len(parts))
+            with part as due:
+                await self._write(due)
             await self.flush()
         await self._bury()
         await self._write_bars(as_of_ms)
@@ -160,23 +134,10 @@ class Publisher:
         """`begins`: what has changed until now is written anyway."""
         self._intake.advance()
         told = {number for number, owned in self._intake.owned.items() if owned.told}
-        if not told:
-            if begins:
-                self._window.ignore_changes()
-            return
-        changed = self._window.changed()
-        for key in changed.events:
-            if key[0] not in told:
-                continue
-            if key[1] == _ALL:
-                self._all[key[0]] = None
-            elif "," in key[1]:
-                self._coins_at_venues[key] = None
-            else:
-                self._now[key] = None
-        for partition, scope, name in changed.expired:
-            if partition in told:
-                self._put_off(partition, (name, scope))
+        if told:
+            self._pending.see(self._window.changed(), told)
+        elif begins:
+            self._window.ignore_changes()
 
     def _write_again(self) -> None:
         """Now and then every row once more, a few a second.
@@ -195,19 +156,9 @@ class Publisher:
                 owned.again_at = now + AGAIN_EVERY_SECONDS
             while owned.again and left:
                 left -= 1
-                self._put_off(owned.number, owned.again.popleft())
+                self._pending.put_off(owned.number, owned.again.popleft())
 
-    def _put_off(self, partition: int, row: Row) -> None:
-        """To be written with the next tick."""
-        if row[1] == _ALL and row[0] in self._windows:  # else it is of a window that the settings do not name any more
-            self._all[partition] = None
-        else:
-            self._later[partition, row] = None
-
-    def _rows(self, scopes: Iterable[ScopeKey]) -> list[tuple[int, Row]]:
-        return [(partition, (name, scope)) for partition, scope in scopes for name in self._windows]
-
-    async def _write(self, keys: Iterable[tuple[int, Row]]) -> None:
+    async def _write(self, keys: Iterable[RowKey]) -> None:
         by_partition: dict[int, list[Row]] = {}
         for number, row in keys:
             by_partition.setdefault(number, []).append(row)
@@ -235,7 +186,7 @@ class Publisher:
 
     async def _bury_zeros(self, owned: Owned, *, of_all: bool) -> None:
         until = time.monotonic() - BURY_SECONDS
-        zeros = [row for row, since in owned.zero_since.items() if since <= until and (row[1] == _ALL) is of_all]
+        zeros = [row for row, since in owned.zero_since.items() if since <= until and (row[1] == ALL) is of_all]
         due = [row for row in zeros if self._is_empty(owned, row)]
         now_ms = self._window.now_ms
         await self._append(TOTALS, [Entry(rows.key(owned.number, row), None, now_ms, owned.number) for row in due])
@@ -248,7 +199,7 @@ class Publisher:
 
     async def _write_saved(self) -> None:
         while self._saved:
-            chunk = self._saved[:_CHUNK]
+            chunk = self._saved[:_SAVED_AT_ONCE]
             await self._append(BARS, [entry for owned, entry in chunk if self._holds(owned)])
             del self._saved[: len(chunk)]
 
@@ -282,25 +233,3 @@ class Publisher:
         if entries:
             async with asyncio.timeout(APPEND_SECONDS):
                 await self._log.append(topic, list(entries))
-
-
-def _of_a_tick(later: Collection[tuple[int, Row]]) -> list[tuple[int, Row]]:
-    """All rows of coins and of venues, which heartbeats vouch for; of coins at venues as many as there is time for."""
-    first = [key for key in later if "," not in key[1][1]]
-    return first + list(islice((key for key in later if "," in key[1][1]), _MOST_A_TICK))
-
-
-def _turn(pending: Collection[ScopeKey]) -> dict[ScopeKey, None]:
-    """Those whose turn it is: who waits longest goes first, among venues and among coins."""
-    if len(pending) <= _MOST_AT_ONCE:
-        return dict.fromkeys(pending)
-    venues = (key for key in pending if key[1].startswith("venue="))
-    turn = dict.fromkeys(islice(venues, _MOST_AT_ONCE // 2))
-    others = (key for key in pending if key not in turn)
-    turn.update(dict.fromkeys(islice(others, _MOST_AT_ONCE - len(turn))))
-    return turn
-
-
-def _chunks(keys: Sequence[tuple[int, Row]]) -> Iterator[Sequence[tuple[int, Row]]]:
-    for start in range(0, len(keys), _CHUNK):
-        yield keys[start : start + _CHUNK]
