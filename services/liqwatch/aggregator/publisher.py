@@ -9,7 +9,8 @@ from ..clock import Clock
 from ..eventlog import Entry, Log
 from ..metrics import AggregatorMetrics
 from ..topics import BARS, TOTALS, Topic
-from . import bars, rows
+from . import rows
+from .duebars import DueBars
 from .gauges import Gauges
 from .intake import Intake
 from .partition import Owned, Row, Stage
@@ -19,9 +20,7 @@ from .window import RollingTotals
 APPEND_SECONDS = 10.0
 BURY_SECONDS = 5.0  # from a row's zero to its tombstone
 _ANNOUNCED = 2_000  # rows an append, of a partition that has just caught up
-_SAVED_AT_ONCE = 50  # bars an append
 _SPREAD_SECONDS = 0.5  # over so much of its second the rows of a tick are spread: their readers have other work too
-_BARS_AT_ONCE = 60  # minutes an append: a clock that runs fast brings many a second
 AGAIN_FIRST_SECONDS = 30.0  # from a partition's announcement to the second writing of its rows
 AGAIN_EVERY_SECONDS = 600.0
 _AGAIN_A_TICK = 200
@@ -50,11 +49,10 @@ class Publisher:
         self._intake = intake
         self._clock = clock
         self._metrics = metrics
-        self._keep = keep_seconds
         self._gauges = Gauges(window, windows, metrics)
         self._pending = Pending(windows)
-        self._saved: list[tuple[Owned, Entry]] = []  # bars that were made just before the clock leapt
-        intake.on_leap = self._save_bars
+        self._bars = DueBars(window, intake, keep_seconds)
+        intake.on_leap = self._bars.save
         self._writing_all = asyncio.Lock()
 
     @property
@@ -194,40 +192,17 @@ class Publisher:
             del owned.zero_since[row]
             owned.published.discard(row)
 
-    def _save_bars(self, now_ms: int) -> None:
-        self._saved += bars.before_leap(self._window, self._intake.owned.values(), now_ms, self._keep)
-
-    async def _write_saved(self) -> None:
-        while self._saved:
-            chunk = self._saved[:_SAVED_AT_ONCE]
-            await self._append(BARS, [entry for owned, entry in chunk if self._holds(owned)])
-            del self._saved[: len(chunk)]
-
     async def _write_bars(self, now_ms: int) -> None:
-        await self._write_saved()
-        live = [owned for owned in self._intake.owned.values() if owned.stage is Stage.LIVE]
-        due = sorted({minute for owned in live for minute in owned.minutes if bars.passed(minute, now_ms)})
-        for start in range(0, len(due), _BARS_AT_ONCE):
-            taken: list[tuple[Owned, int, int]] = []
-            made: list[Entry] = []
-            for minute in due[start : start + _BARS_AT_ONCE]:
-                owners = [owned for owned in live if minute in owned.minutes and self._holds(owned)]
-                taken += [(owned, minute, owned.minutes.pop(minute)) for owned in owners]
-                if bars.whole(minute, self._window.now_ms, self._keep):
-                    made += bars.entries(self._window, minute, owners)
-            try:
+        while self._bars.any_saved:
+            with self._bars.some_saved() as made:
                 await self._append(BARS, made)
-            except BaseException:
-                for owned, minute, last in taken:
-                    owned.minutes.setdefault(minute, last)
-                raise
+        for minutes in self._bars.minutes(now_ms):
+            with self._bars.of(minutes) as made:
+                await self._append(BARS, made)
             await self.flush()
 
     def _is_empty(self, owned: Owned, row: Row) -> bool:
         return row[0] not in self._windows or self._window.is_empty(owned.number, row[1], row[0])
-
-    def _holds(self, owned: Owned) -> bool:
-        return self._intake.owned.get(owned.number) is owned
 
     async def _append(self, topic: Topic, entries: Collection[Entry]) -> None:
         if entries:
