@@ -136,11 +136,18 @@ def test_who_waits_longest_has_its_turn_first_and_venues_have_half_of_the_places
         assert (number < len(turns)) is pending.unfinished
 
 
+def test_what_waits_for_a_tick_has_no_turn_of_its_own() -> None:
+    pending = told("all", "venue=okx,base=A")
+    expire(pending, "venue=okx", "base=A", "venue=okx,base=B")
+    assert not pending.unfinished
+
+
 def test_a_tick_takes_all_but_coins_at_venues_which_take_turns() -> None:
     pending = Pending(WINDOWS)
     at_venues = [f"venue=okx,base=C{number}" for number in range(ROWS + 2)]
     alone = [f"base=C{number}" for number in range(ROWS + 2)] + ["venue=okx"]
     expire(pending, *at_venues, *alone)
+    expire(pending, at_venues[0])  # as before
     tell(pending, at_venues[-1])  # its other window has changed now as well, and comes last
     first = [f"5m {scope}" for scope in alone + at_venues[:ROWS]]
     rest = [f"5m {at_venues[-2]}", f"5m {at_venues[-1]}", f"1h {at_venues[-1]}"]
@@ -180,7 +187,7 @@ def test_what_expires_while_it_is_written_is_written_again(scope: str) -> None:
 
 def test_partitions_whose_all_could_not_be_written_are_in_front() -> None:
     pending = Pending(("5m",))
-    for partition in (3, 2):
+    for partition in (3, 2, 3):
         pending.see(Changed({(partition, "all")}, set()), {2, 3})
     with suppress(NotWritten), pending.of_all():
         for partition in (1, 2):
