@@ -104,8 +104,11 @@ class Pending:
 def _handed_out(
     waiting: dict[_Key, None], keys: Collection[_Key], rows: Sequence[RowKey]
 ) -> Iterator[Sequence[RowKey]]:
-    for key in keys:
-        del waiting[key]
+    if len(keys) == len(waiting):
+        waiting.clear()  # frees what it took in a burst, which would have to be gone through each time
+    else:
+        for key in keys:
+            del waiting[key]
     try:
         yield rows
     except BaseException:  # also when cancelled
