@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
 from .eventlog import Record
+from .eventlog.thinning import Thinning
 from .events import Completeness, VenueCoverage
+from .topics import COVERAGE
 
 Span = tuple[int, int]
 
@@ -44,13 +44,7 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     return left
 
 
-class _Which(msgspec.Struct):
-    venue: str
-    interval_id: str
-    open: bool
-
-
-_which = msgspec.json.Decoder(_Which).decode
+_thinning = Thinning(COVERAGE.supersedes)
 _END, _OPEN = b',"to_ms":', b',"open":true,'
 _DIGITS = 13  # of milliseconds since 2001
 
@@ -73,18 +67,7 @@ def newest(records: Sequence[Record]) -> list[Record]:
                 begins = head
         if begins not in grown:
             grown[begins] = record
-    kept: dict[object, Record] = {}
-    for record in reversed(grown.values()):
-        mark: object = record.offset
-        if record.value is not None:
-            try:
-                seen = _which(record.value)
-                mark = seen.venue, seen.interval_id, seen.open
-            except msgspec.MsgspecError:
-                pass
-        kept.pop(mark, None)
-        kept[mark] = record
-    return list(kept.values())
+    return _thinning.last_of_each(list(reversed(grown.values())))
 
 
 class Interval(Protocol):

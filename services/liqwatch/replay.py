@@ -18,7 +18,7 @@ from .aggregator.window import Added, RollingTotals
 from .coins import MAJORS
 from .events import SIDES, PriceKind, Side
 from .peaks import Peaks
-from .replaying import RulesOnThePast
+from .replaying.judging import RulesOnThePast
 from .settings import AggregatorSettings, RuleSettings, window_name
 from .wire import Liquidation, decode_liquidation, encode, micros, usd_text
 
@@ -145,6 +145,7 @@ def run(
     seconds = [int(span.total_seconds()) for span in spans]
     window, verdicts = _Window(list(zip(names, seconds, strict=True))), _Verdicts(seconds[-1])
     judged = RulesOnThePast(rules, window.at, majors)
+    _tell_unjudged(rules)
     peaks: dict[str, Peaks] = {side: Peaks(seconds) for side in SIDES}
     events = duplicates = late = clock = 0
     for event, raw in _events(paths):
@@ -165,7 +166,7 @@ def run(
         else:
             duplicates += 1
     if timeline is not None:
-        timeline += [*judged.timeline, *judged.summary()]
+        timeline += [*judged.incidents.timeline, *judged.incidents.summary()]
     totals = window.at(clock)
     return {
         "events": events,
@@ -173,8 +174,14 @@ def run(
         "late": late,
         "windows": {name: _sides(totals, name, peaks, at) for at, name in enumerate(names)},
         "largest": {name: _largest(totals, name) for name in names},
-        "alerts": judged.alerts,
+        "alerts": judged.incidents.alerts,
     }
+
+
+def _tell_unjudged(rules: Iterable[RuleSettings]) -> None:
+    for rule in rules:
+        if rule.kind == "feed":
+            print(f"rule {rule.name}: not judged, liquidations do not say what was watched", file=sys.stderr)
 
 
 def _sides(window: RollingTotals, name: str, peaks: Mapping[str, Peaks], at: int) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,11 @@ MAX_FRAME_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `retention` None = kept for ever (compacted only)."""
+    """One topic. `retention` None = kept for ever (compacted only).
+
+    `supersedes`: fields of its messages. A record takes the place of earlier ones that are equal in all of them; the
+    embedded log drops those, so that readers must not take a missing offset for a loss.
+    """
 
     name: str
     key: str
@@ -24,6 +28,7 @@ class Topic:
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     about: str
+    supersedes: tuple[str, ...] = ()
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -52,6 +57,7 @@ COVERAGE = Topic(
     writers=("collector",),
     readers=("collector", "alerter", "web"),
     about="Which venue was connected, acknowledged and alive, from when to when; what was lost, what was filled.",
+    supersedes=("venue", "interval_id", "open"),  # an open interval is written anew every few seconds
 )
 TOTALS = Topic(
     name="liqwatch.totals.v1",

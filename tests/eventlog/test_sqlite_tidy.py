@@ -14,7 +14,8 @@ import pytest
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry, Record, since
 from liqwatch.eventlog.sqlite import SqliteLog
-from liqwatch.topics import LIQUIDATIONS, Topic
+from liqwatch.events import Coverage
+from liqwatch.topics import COVERAGE, LIQUIDATIONS, Topic
 
 DAY_MS = 86_400_000
 TOPIC = replace(LIQUIDATIONS, name="test.kept", partitions=1, retention=timedelta(days=1), compacted=False)
@@ -42,13 +43,19 @@ def hand() -> HandClock:
 async def opened(tmp_path: Path, hand: HandClock) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
 
-        async def open_log(compact_after: int = 1_000) -> SqliteLog:
+        async def open_log(compact_after: int = 1_000, *, read_only: bool = False) -> SqliteLog:
             log = SqliteLog(
-                tmp_path / "log.db", Clock(wall=hand), tidy_every=0.01, compact_after=compact_after, keep_newest=0
-            )  # nothing is kept in memory: what is looked at is the file
+                tmp_path / "log.db",
+                Clock(wall=hand),
+                read_only=read_only,
+                tidy_every=0.01,
+                compact_after=compact_after,
+                keep_newest=0,
+            )  # fmt: skip - nothing is kept in memory: what is looked at is the file
             stack.push_async_callback(log.close)
             await log.open()
-            await log.create([TOPIC, COMPACTED, BOTH])
+            if not read_only:
+                await log.create([TOPIC, COMPACTED, BOTH, COVERAGE])
             return log
 
         yield open_log
@@ -213,3 +220,38 @@ async def test_appends_and_readers_go_on_while_the_log_is_tidied(opened: Opened,
     await writing
     assert {b"key:%d" % n: 299 for n in range(7)} == seen
     assert 0 == reader.lost
+
+
+def watched(venue: str, number: int, until_ms: int, *, still: bool = True) -> bytes:
+    interval = Coverage(
+        venue=venue, collector="one", interval_id=f"{venue}:{number}", kind="watched", from_ms=1_000,
+        to_ms=until_ms, open=still, completeness="all",
+    )  # fmt: skip
+    return interval.model_dump_json().encode()
+
+
+async def test_of_an_interval_that_grows_the_last_record_stays_and_nothing_counts_as_lost(
+    opened: Opened, hand: HandClock
+) -> None:
+    log = await opened(compact_after=1_203)  # all at once
+    early = await log.reader(COVERAGE)
+    values = [watched(venue, 1, 1_000 + n) for n in range(600) for venue in ("okx", "gate")]
+    values += [b"nonsense", watched("okx", 1, 2_000, still=False), watched("okx", 2, 3_000)]
+    for at in range(0, len(values), 20):
+        await log.append(COVERAGE, [Entry(b"key", value, hand.now_ms) for value in values[at : at + 20]])
+    expected = [(b"key", values[number]) for number in range(1_198, 1_203)]
+    await until_left(log, COVERAGE, expected)
+    other = await opened(read_only=True)
+    assert expected == [(record.key, record.value) for record in await left(other, COVERAGE)]
+    assert values[-5:] == [record.value for record in await early.fetch(5.0)]
+    assert (0, {0: 1_203}) == (early.lost, early.positions())
+
+
+async def test_records_of_coverage_that_retention_took_are_a_loss(opened: Opened, hand: HandClock) -> None:
+    log = await opened()
+    reader = await log.reader(COVERAGE)
+    await log.append(COVERAGE, [Entry(b"okx", watched("okx", n, 2_000), hand.now_ms) for n in range(30)])
+    hand.now_ms += 31 * DAY_MS
+    await until_start(log, COVERAGE, 30)
+    await reader.fetch(0.01)
+    assert 30 == reader.lost

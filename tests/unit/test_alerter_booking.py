@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from liqwatch.alerter import delivery
+from liqwatch.alerter import underway
 from liqwatch.alerter.delivery import Courier
+from liqwatch.alerter.incidents import Delivery
 from liqwatch.alerter.journal import Journal, Receipt
 from liqwatch.eventlog import EARLIEST, Entry, Member, Position, Record, Start
 from liqwatch.events import Incident
@@ -140,7 +141,7 @@ async def test_what_another_claims_before_it_is_read_back_is_not_sent(
 async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = Courier.book, 0
 
-    def book(self: Courier, wanted: delivery.Delivery) -> Any:
+    def book(self: Courier, wanted: Delivery) -> Any:
         nonlocal asked
         asked += 1
         return None if asked == 1 else real(self, wanted)
@@ -160,7 +161,7 @@ async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyP
 
 
 async def test_what_waited_long_for_the_log_is_asked_about_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_BEGUN_WITHIN", 0.2)
+    monkeypatch.setattr(underway, "BEGUN_WITHIN", 0.2)
     async with crossed_unread() as (on, chat, log, _):
         await asyncio.sleep(0.4)
         log.flow.set()

@@ -18,7 +18,7 @@ from liqwatch.alerter.incidents import (
     memory,
     tell,
     undelivered,
-    with_attempt,
+    with_attempts,
     with_outcome,
     with_peak,
     with_unknowns,
@@ -48,6 +48,10 @@ def fired() -> Incident:
 
 def attempt(number: int, outcome: Any = None, target: str = "desk", **more: Any) -> Attempt:
     return Attempt(target=target, number=number, generation=4, at_ms=6000, outcome=outcome, **more)
+
+
+def with_attempt(incident: Incident, step_ms: int, one: Attempt) -> Incident:
+    return with_attempts(incident, step_ms, [one])
 
 
 def never(_target: str, _tried: Sequence[Attempt]) -> bool:

@@ -97,13 +97,13 @@ def test_of_each_interval_the_last_word_is_kept_open_and_ended_whatever_came_bet
 def test_a_growing_interval_is_read_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A month has tens of millions of its records."""
     read: list[bytes] = []
-    which = coverage._which
+    marks = coverage._thinning._marks
 
     def reading(value: bytes) -> object:
         read.append(value)
-        return which(value)
+        return marks(value)
 
-    monkeypatch.setattr(coverage, "_which", reading)
+    monkeypatch.setattr(coverage._thinning, "_marks", reading)
     batch = records(*(said(venue, NOW, NOW + at, still=True) for at in range(1, 500) for venue in ("okx", "gate")))
     assert [996, 997] == [one.offset for one in newest(batch)]
     assert 2 == len(read)
@@ -127,7 +127,7 @@ async def config(tmp_path: Path) -> Path:
     await log.open()
     await log.create(topics.TOPICS.values())
     now_ms = clock.now_ms()
-    for at in range(now_ms - 30 * MINUTE, now_ms, MINUTE // 4):
+    for at in range(now_ms - 30 * MINUTE, now_ms + MINUTE, MINUTE // 4):  # as if it went on while the command starts
         message = said("okx", now_ms - 30 * MINUTE, at, still=True)
         await log.append(topics.COVERAGE, [Entry(b"okx", message.model_dump_json().encode(), at)])
     await log.close(2)
@@ -139,7 +139,7 @@ async def test_the_command_reads_it_from_the_log(config: Path) -> None:
     assert 0 == done.returncode, done.stderr
     (row,) = json.loads(done.stdout)["venues"]
     assert ("okx", True, ["not watched before"]) == (row["venue"], row["watched"], [g["reason"] for g in row["gaps"]])
-    assert 0.5 == pytest.approx(row["share"], abs=0.02)
+    assert 0.5 == pytest.approx(row["share"], abs=0.03)
     shown = liqwatch("coverage", "--config", str(config)).stdout
     assert "okx" in shown and "not watched before" in shown
     assert "did you mean 'okx'" in liqwatch("coverage", "okxx", "--config", str(config)).stderr

@@ -23,11 +23,11 @@ from .notices import farewell, in_form, summary, written_anew
 from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, place, word
 from .pace import Bucket
 from .sending import Sender
+from .underway import BEGUN_WITHIN
 
 _LONGEST_BACKOFF = 300.0  # seconds
 _AFTER_A_BUG = 60.0
 _FAREWELL_TRIES = 3
-_BEGUN_WITHIN = 5.0  # as for messages: whoever was held up longer may not be the one to tell any more
 
 log_ = structlog.get_logger("alerter")
 
@@ -216,7 +216,7 @@ class Editing:
             self._notifier.edit(made, message_id),
             timeout=self._settings.timeout.total_seconds(),
             allow_private=self._settings.allow_private,
-            not_after=begun + _BEGUN_WITHIN,
+            not_after=begun + BEGUN_WITHIN,
         )
         outcome = self._notifier.edited(answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, Accepted | Refused):

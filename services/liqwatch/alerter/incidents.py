@@ -214,28 +214,28 @@ def _reporter(step: Step, refused: str, at_ms: int, held: Held, fallback: Fallba
     return next(iter(sorted(reporters)), None) or fallback(refused, at_ms)
 
 
-def with_attempt(incident: Incident, step_ms: int, attempt: Attempt) -> Incident:
-    """The incident with one more attempt; numbers go on, however many are kept.
+def with_attempts(incident: Incident, step_ms: int, new: Sequence[Attempt]) -> Incident:
+    """The incident with more attempts at a step, one of a delivery at most; numbers go on, however many are kept.
 
-    Earlier attempts of the delivery leave the record where they surely sent nothing, and in the middle of a
+    Earlier attempts of these deliveries leave the record where they surely sent nothing, and in the middle of a
     long row of unknown outcomes.
     """
 
     def add(step: Step) -> Step:
-        unclear = [old for old in attempts(step, attempt.target, attempt.about) if old.outcome != "not_sent"]
-        kept = {old.number for old in (unclear[:1] + unclear[1:][-KEPT_UNKNOWN:])}
-        name = (attempt.target, attempt.about)
-        others = [old for old in step.attempts if (old.target, old.about) != name or old.number in kept]
-        return step.model_copy(update={"attempts": (*others, attempt)})
+        kept: Sequence[Attempt] = step.attempts  # none of a new step: this is on the way of an alert
+        for attempt in new if kept else ():
+            kept = _before(attempt, kept)
+        return step.model_copy(update={"attempts": (*kept, *new)})
 
-    return _with_step(incident, step_ms, add)
+    return _with_step(incident, step_ms, add) if new else incident
 
 
-def with_attempts(incident: Incident, step_ms: int, booked: Sequence[Attempt]) -> Incident:
-    """The incident with the first attempts to tell a step."""
-    if not booked:
-        return incident
-    return _with_step(incident, step_ms, lambda step: step.model_copy(update={"attempts": (*step.attempts, *booked)}))
+def _before(attempt: Attempt, all_: Sequence[Attempt]) -> list[Attempt]:
+    """What stays on record before an attempt."""
+    name = (attempt.target, attempt.about)
+    unclear = [old for old in all_ if (old.target, old.about) == name and old.outcome != "not_sent"]
+    kept = {old.number for old in (unclear[:1] + unclear[1:][-KEPT_UNKNOWN:])}
+    return [old for old in all_ if (old.target, old.about) != name or old.number in kept]
 
 
 def with_outcome(incident: Incident, step_ms: int, done: Attempt) -> Incident:

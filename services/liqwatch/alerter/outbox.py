@@ -14,7 +14,7 @@ from ..settings import TargetSettings
 from .delivery import STAYS, Courier
 from .firstmessage import SUMMARY_WITHIN_MS, places
 from .illustrating import PictureSource
-from .incidents import Delivery, attempts, step_at, undelivered, with_attempt, with_attempts
+from .incidents import Delivery, attempts, step_at, undelivered, with_attempts
 from .journal import Fenced, Journal
 from .notifiers.base import NotifierKind, place
 from .sending import Sender
@@ -280,7 +280,7 @@ class Outbox:
         )
         log_.error("a message has nowhere to go", target=delivery.target, incident=delivery.incident_id, reason=reason)
         self._metrics.notifications.labels(delivery.target, "refused").inc()
-        self._journal.put(with_attempt(incident, delivery.step_ms, dead))
+        self._journal.put(with_attempts(incident, delivery.step_ms, [dead]))
 
 
 async def _after(waits: "Sequence[asyncio.Task[None]]", work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -13,7 +13,8 @@ import aiohttp
 from yarl import URL
 
 from ..lookups import look_up
-from .notifiers.base import Emission, HttpRequest, NotSent, Refused, Response, Unknown
+from ..settings import TargetSettings
+from .notifiers.base import Emission, HttpRequest, Notifier, NotSent, Outcome, Refused, Response, Unknown
 
 MAX_ANSWER = 64 * 1024
 MAX_HISTORY = 4 * 1024 * 1024  # bytes of an answer with the messages of a channel, up to 200
@@ -179,3 +180,20 @@ async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
     return bytes(body)
+
+
+async def send(
+    notifier: Notifier,
+    request: HttpRequest | Emission,
+    settings: TargetSettings,
+    sender: Sender,
+    not_after: float | None = None,
+) -> Outcome:
+    """One attempt to make a target's notifier heard; not begun after that time of the loop."""
+    answer = await sender.send(
+        request,
+        timeout=settings.timeout.total_seconds(),
+        allow_private=settings.allow_private,
+        not_after=not_after,
+    )
+    return notifier.judge(answer) if isinstance(answer, Response) else answer

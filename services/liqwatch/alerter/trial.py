@@ -8,13 +8,12 @@ import aiohttp
 from ..clock import Clock
 from ..settings import TargetSettings
 from . import picture
-from .delivery import send
 from .illustrating import upload
 from .notices import trial_notice
 from .notifiers import discover
 from .notifiers.base import Accepted, Notifier, NotSent, Outcome, Picture, Refused, TakesPictures, Unknown
 from .rehearsal import trial_day
-from .sending import Sender
+from .sending import Sender, send
 
 TITLE = "Test picture with made-up figures"
 

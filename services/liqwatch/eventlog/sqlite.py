@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..clock import Clock
-from ..topics import Topic, partition_for
+from ..topics import TOPICS, Topic, partition_for
 from . import (
     EARLIEST,
     Entry,
@@ -33,6 +33,7 @@ from .sqlite_reader import PAGE, Place, SqliteMember, SqliteReader
 from .sqlite_tail import Tail
 from .sqlite_tidy import Tidy
 from .sqlite_writer import Append, Call, Outcome, Writer, refuse, resolve
+from .thinning import Thinning
 
 T = TypeVar("T")
 _WAITING_RECORDS = 200_000
@@ -95,7 +96,8 @@ class SqliteLog:
             return
         self._ends = {slot: extent.next for slot, extent in extents.items()}
         keep_tombstones = _ms(self._keep_tombstones)
-        tidy = Tidy(connection, extents, self._clock.now_ms, self._compact_after, keep_tombstones)
+        thinnings = {topic.name: Thinning(topic.supersedes) for topic in TOPICS.values() if topic.supersedes}
+        tidy = Tidy(connection, extents, self._clock.now_ms, self._compact_after, keep_tombstones, thinnings)
         loop = asyncio.get_running_loop()
         self._writer = Writer(connection, self._path, loop, self._told, tidy, self._tidy_every, self._keep_free)
         self._writer.start()
@@ -139,7 +141,8 @@ class SqliteLog:
             return stored, places
 
         stored, places = await self._on_connection(begin)
-        reader = SqliteReader(self, stored, self._read_only, places)
+        has_holes = topic.compacted or bool(topic.supersedes)
+        reader = SqliteReader(self, stored, self._read_only, has_holes, places)
         self._readers.add(reader)
         return reader
 

@@ -41,11 +41,12 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class SqliteReader:
-    """See `eventlog.Reader`."""
+    """See `eventlog.Reader`. `has_holes`: offsets may be missing though nothing was lost."""
 
     pages: Pages
     topic: store.StoredTopic
     polls: bool
+    has_holes: bool
     _places: dict[int, Place]
     lost: int = 0
     woken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,7 +105,7 @@ class SqliteReader:
         for slot, (start, reached, records) in (await self.pages.pages(wanted)).items():
             place = slots[slot]
             missed = max(0, start - place.position)
-            if not self.topic.state.compacted:
+            if not self.has_holes:
                 missed = reached - place.position - len(records)
             self.lost += missed
             place.rest, place.at, place.reached = records, 0, reached

@@ -1,16 +1,18 @@
 """Retention and compaction of the embedded log, in steps of a few milliseconds that fit between two commits.
 
-Small batches, as a quiet market brings them, are merged: a day of them is then replayed in seconds.
+Small batches, as a quiet market brings them, are merged: a day of them is then replayed in seconds. What later records
+of its topic have taken the place of is dropped on the way.
 """
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from . import Record, TopicState
 from . import sqlite_store as store
+from .thinning import Thinning
 
 _STEP_BATCHES = 100
 _STEP_RECORDS = 2_000
@@ -27,6 +29,7 @@ class Tidy:
     now_ms: Callable[[], int]
     compact_after: int
     keep_tombstones_ms: int
+    thinnings: Mapping[str, Thinning]  # by the name of the topic
     _seen: dict[int, int] = field(default_factory=dict)
     _kept: dict[int, int] = field(default_factory=dict)
     _tombstone_due: dict[int, int] = field(default_factory=dict)
@@ -40,7 +43,7 @@ class Tidy:
                 if topic.state.compacted:
                     yield from self._compact_when_due(slot, dirty, topic.state.retention)
                 elif dirty >= self.compact_after:
-                    yield from self._merge(slot, self._seen[slot], topic.state.retention)
+                    yield from self._merge(slot, self._seen[slot], topic.state)
                 self._seen[slot] = self.extents[slot].next
 
     def _retain(self, slot: int, state: TopicState) -> Iterator[None]:
@@ -68,13 +71,15 @@ class Tidy:
             if len(old) < _STEP_BATCHES:
                 return
 
-    def _merge(self, slot: int, limit: int, retention: timedelta | None) -> Iterator[None]:
+    def _merge(self, slot: int, limit: int, state: TopicState) -> Iterator[None]:
         at = self.extents[slot].clean
+        thinning = self.thinnings.get(state.name)
         while at < limit:
             numbers, records = self._step(slot, at, limit)
             at = numbers[-1] - slot + 1 if numbers else limit
+            keep = records if thinning is None else thinning.last_of_each(records)
             with store.transaction(self.connection):
-                self._rewrite(slot, numbers, records, len(records), retention)
+                self._rewrite(slot, numbers, keep, len(records), state.retention)
                 self._save(slot, clean=at)
             yield
 
