@@ -2,19 +2,24 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import click
 import pytest
 
+from liqwatch.alerter.picture import INSTALL
 from liqwatch.cli import main
 from liqwatch.venuetable import as_table
-from tests.support.repository import ROOT, code_of, make_targets, pages
+from tests.support.repository import ROOT, code_of, files, make_targets, pages
 
 PROMISED = ("", "services", "schemas", "deploy", "tests")
 ASKED_FOR = {"setup", "run", "demo", "test", "check", "bench", "kafka", "up", "down", "schemas"}
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 MAKE = re.compile(r"^make ([a-z][a-z-]*)")
+BY_NAME = re.compile(
+    r"\bpip3? install\b[^\n]*[\s'\"]liqwatch\b|\bliqwatch\[[a-z,]+\]"
+)  # from an index, where it is not
 COMMAND = re.compile(r"(?:^|[ /])liqwatch ((?:[a-z][a-z-]*)(?: [a-z]+)?)((?: .*)?)$")
 
 
@@ -83,3 +88,24 @@ def test_make_can_read_a_target(target: str) -> None:
 
 def test_the_readme_shows_the_venues_as_they_are() -> None:
     assert as_table() in (ROOT / "README.md").read_text(), "paste what `liqwatch venues` prints"
+
+
+def test_no_file_says_to_install_the_project_by_its_name() -> None:
+    """No index has it: who reads that would get nothing, or what a stranger put there."""
+    shown = [
+        path for path in files() if path.suffix in {".md", ".py", ".toml", ".sh", ".yaml"} and path != Path(__file__)
+    ]
+    assert [] == [str(path.relative_to(ROOT)) for path in shown if BY_NAME.search(path.read_text())]
+
+
+@pytest.mark.parametrize(
+    "text", ["pip install liqwatch", "pip install -q 'liqwatch[charts]'", "install liqwatch[charts]"]
+)
+def test_an_installation_by_name_is_seen(text: str) -> None:
+    assert BY_NAME.search(text)
+
+
+def test_the_remedy_for_missing_pictures_names_what_the_extra_does() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (library,) = project["optional-dependencies"]["charts"]
+    assert f"pip install '{library}'" in INSTALL

@@ -73,7 +73,7 @@ async def test_without_the_library_one_line_says_so_and_the_message_is_enough(mo
             True,
             [
                 "desk: accepted as message 1",
-                "desk: no picture: pictures need matplotlib, which is not installed: pip install liqwatch[charts]",
+                "desk: no picture: pictures need matplotlib, which is not installed: pip install 'matplotlib>=3.11'",
             ],
         ) == await tried(chat, "telegram")
         assert 0 == chat.picture_tries

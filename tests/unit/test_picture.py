@@ -358,7 +358,7 @@ def test_a_day_on_which_nothing_happened_can_be_drawn() -> None:
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
-    with pytest.raises(PictureUnavailable, match=r"pip install liqwatch\[charts\]"):
+    with pytest.raises(PictureUnavailable, match=r"pip install 'matplotlib>="):
         draw(shown())
 
 

@@ -208,7 +208,7 @@ class Outbox:
             log_.error("a target cannot be used", target=name, reason=str(error))
             return
         if target.picture and self._pictures is None:
-            log_.warning("no pictures can be drawn here: install liqwatch[charts]", target=name)
+            log_.warning("no pictures can be drawn here: matplotlib is not installed", target=name)
         courier = Courier(
             name, target, notifier, self._journal, self._sender, self._clock, self._metrics, self._done, self._pictures
         )

@@ -26,7 +26,8 @@ _DPI = 100
 _LEAST = 100.0  # USD: an axis without anything on it goes so far
 _TITLE_WIDTH = 98  # characters of a line
 _SUBJECT = {"long": "longs", "short": "shorts", "both": "longs and shorts"}
-INSTALL = "pictures need matplotlib, which is not installed: pip install liqwatch[charts]"
+LIBRARY = "matplotlib>=3.11"  # as the extra has it: who runs this may have no copy of the repository
+INSTALL = f"pictures need matplotlib, which is not installed: pip install '{LIBRARY}'"
 
 
 class PictureUnavailable(Exception):
