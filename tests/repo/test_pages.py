@@ -109,3 +109,16 @@ def test_the_remedy_for_missing_pictures_names_what_the_extra_does() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (library,) = project["optional-dependencies"]["charts"]
     assert f"pip install '{library}'" in INSTALL
+
+
+def test_the_map_names_every_module_and_package_of_the_top() -> None:
+    top = ROOT / "services" / "liqwatch"
+    there = {path.name for path in top.glob("*.py")} | {f"{path.parent.name}/" for path in top.glob("*/__init__.py")}
+    named = (ROOT / "services" / "README.md").read_text()
+    assert [] == sorted(name for name in there - {"__init__.py"} if f"`{name}`" not in named)
+
+
+def test_the_page_about_tests_names_every_folder_of_them() -> None:
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/*") if path.is_file() and path.suffix == ".py"}
+    named = (ROOT / "tests" / "README.md").read_text()
+    assert [] == sorted(name for name in folders if f"`{name}/`" not in named)
