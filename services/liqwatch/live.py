@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
 from . import topics
+from .alerter.text import duration
 from .alerter.trial import notify_test
 from .assembly import Process, build_log
 from .clock import Clock
@@ -183,10 +185,20 @@ async def list_topics(settings: Settings) -> list[str]:
             is_there = (
                 "missing"
                 if state is None
-                else f"{state.partitions} partitions, retention {state.retention or 'for ever'}"
+                else f"{state.partitions} partition{'s' if state.partitions != 1 else ''}, "
+                f"retention {how_long(state.retention)}"
                 f"{', compacted' if state.compacted else ''}"
             )
             lines.append(f"{topic.name}  key {topic.key}  {is_there}  — {topic.about}")
         return lines
     finally:
         await log.close(timeout=3)
+
+
+def how_long(kept: timedelta | None) -> str:
+    """`7 days`, `1 d 12 h`, `for ever`."""
+    if not kept:
+        return "for ever"
+    if kept % timedelta(days=1):
+        return duration(int(kept.total_seconds() * 1000))
+    return f"{kept.days} day{'s' if kept.days != 1 else ''}"

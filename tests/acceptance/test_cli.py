@@ -111,7 +111,9 @@ def test_topics_are_created_and_listed_on_the_embedded_log(tmp_path: Path) -> No
     assert 0 == done.returncode, done.stderr
     assert 8 == done.stdout.count(": created")
     assert 8 == liqwatch("topics", "create", cwd=tmp_path).stdout.count(": is there")
-    assert "liqwatch.liquidations.v1" in liqwatch("topics", "list", cwd=tmp_path).stdout
+    listed = liqwatch("topics", "list", cwd=tmp_path).stdout
+    assert "liqwatch.liquidations.v1  key venue:symbol  12 partitions, retention 7 days  — Every" in listed
+    assert "liqwatch.silences.v1  key silence  1 partition, retention for ever, compacted  — What" in listed
 
 
 @pytest.mark.parametrize("command", [("topics", "create"), ("aggregate",), ("run",)])
