@@ -11,7 +11,7 @@ from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
 from .coverage import CoverageBook, Gap, newest
-from .eventlog import Record, since
+from .eventlog import LogError, Record, since
 from .following import read_to_the_end
 from .settings import Settings
 from .topics import COVERAGE
@@ -19,6 +19,7 @@ from .wire import decode_coverage
 
 _BEFORE_MS = 3_600_000  # so much earlier is read, for what ended just before the span
 _FRESH_MS = 30_000  # an open interval is written every few seconds
+_KEPT = COVERAGE.retention or timedelta.max
 _THIN_ABOVE = 10_000  # records; an open interval has thousands, of which the last says all
 
 
@@ -39,10 +40,15 @@ class Watched:
 
 
 async def read(settings: Settings, span: timedelta, only: Collection[str] = ()) -> tuple[int, int, list[Watched]]:
-    """From when, to when, and each venue that anybody watched, by name. Raises `LogError`."""
+    """From when, to when, and each venue that anybody watched, by name. Raises `LogError`.
+
+    A longer span than the log keeps is looked at as far as it keeps it: what was before is forgotten, not unwatched.
+    """
+    if span < timedelta(milliseconds=1):
+        raise LogError("there is nothing to look at in a span of no time; --since says how far back: 1h, 7d")
     clock = Clock()
     to_ms = clock.now_ms()
-    from_ms = to_ms - int(span.total_seconds() * 1000)
+    from_ms = to_ms - int(min(span, _KEPT).total_seconds() * 1000)
     last: dict[tuple[int, int], Record] = {}
     limit = _THIN_ABOVE
     log = build_log(settings, clock, read_only=True)
@@ -114,7 +120,8 @@ def as_object(from_ms: int, to_ms: int, found: Sequence[Watched]) -> dict[str, A
 
 def words(from_ms: int, to_ms: int, found: Sequence[Watched]) -> Iterator[str]:
     """For people: a line for each venue, then one for each gap."""
-    yield f"from {moment(from_ms)} to {moment(to_ms)}"
+    is_all = to_ms - from_ms >= _KEPT // timedelta(milliseconds=1)
+    yield f"from {moment(from_ms)} to {moment(to_ms)}{f'; the log keeps {_KEPT.days} days' if is_all else ''}"
     if not found:
         yield "nobody has watched any venue in this time"
         return

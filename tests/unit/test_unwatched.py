@@ -146,6 +146,31 @@ async def test_the_command_reads_it_from_the_log(config: Path) -> None:
     assert 2 == liqwatch("coverage", "--since", "soon", "--config", str(config)).returncode
 
 
+async def test_a_span_of_nothing_is_refused_and_no_venue_called_unwatched(config: Path) -> None:
+    for nothing in ("0s", "0.4ms"):
+        done = liqwatch("coverage", "--since", nothing, "--config", str(config))
+        assert (1, "") == (done.returncode, done.stdout)
+        assert "liqwatch: there is nothing to look at in a span of no time; --since says" in done.stderr
+
+
+async def test_what_the_log_has_forgotten_is_not_called_unwatched(tmp_path: Path) -> None:
+    kept = topics.COVERAGE.retention
+    assert kept is not None
+    clock = Clock()
+    log = SqliteLog(tmp_path / "log.db", clock)
+    await log.open()
+    await log.create(topics.TOPICS.values())
+    began_ms = clock.now_ms() - int(kept.total_seconds() * 1000) - 60 * MINUTE
+    at = clock.now_ms() + MINUTE
+    await log.append(topics.COVERAGE, [Entry(b"okx", said("okx", began_ms, at).model_dump_json().encode(), at)])
+    await log.close(2)
+    settings = Settings(log=LogSettings(path=str(tmp_path / "log.db")))
+    from_ms, to_ms, (okx,) = await unwatched.read(settings, timedelta(days=40))
+    assert (kept, 1.0, 0) == (timedelta(milliseconds=to_ms - from_ms), okx.share, len(okx.gaps))
+    assert next(unwatched.words(from_ms, to_ms, [okx])).endswith("; the log keeps 30 days")
+    assert next(unwatched.words(from_ms + MINUTE, to_ms, [okx])).endswith("UTC")
+
+
 async def test_many_intervals_are_looked_at_a_few_times_each_and_not_once_for_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
