@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from .alerter import whereabouts
+from .alerter.incidents import attempts
 from .alerter.text import duration, moment
 from .amounts import money
 from .assembly import build_log
@@ -64,10 +66,11 @@ class Recount:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A step with the recount of its evidence."""
+    """A step with the recount of its evidence. `waiting`: targets that have another message to take before it."""
 
     step: Step
     recounts: Sequence[Recount]
+    waiting: frozenset[str] = frozenset()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -93,11 +96,17 @@ async def explain(settings: Settings, incident_id: str) -> tuple[Incident, list[
     log = build_log(settings, Clock(), read_only=True)
     await log.open()
     try:
-        incident = (await _known(log)).get(incident_id)
+        known = await _known(log)
+        incident = known.get(incident_id)
         if incident is None:
             return None
         seconds = int(parse_duration(incident.window).total_seconds())
-        explained = [Explained(step, _recounts(incident, step, seconds)) for step in incident.steps]
+        holding = {name for name, target in settings.targets.items() if target.on_unknown == "hold"}
+        ahead = whereabouts.pending(known.values(), holding)
+        explained = [
+            Explained(step, _recounts(incident, step, seconds), whereabouts.waiting(incident, step, ahead))
+            for step in incident.steps
+        ]
         await _count(log, [one for step in explained for one in step.recounts], seconds)
         return incident, explained
     finally:
@@ -172,7 +181,8 @@ def listing(found: Iterable[Incident], now_ms: int) -> list[str]:
         lasted = duration((one.closed_ms or now_ms) - one.opened_ms)
         state = f"open for {lasted}" if one.closed_ms is None else f"closed after {lasted}"
         peak = f"at most {money(micros(one.peak_usd))}" if micros(one.peak_usd) else one.rule_kind
-        lines.append(f"{one.incident_id}  {moment(one.opened_ms)}  {state}, {peak}, {len(one.steps)} steps")
+        steps = f"{len(one.steps)} step{'s' if len(one.steps) != 1 else ''}"
+        lines.append(f"{one.incident_id}  {moment(one.opened_ms)}  {state}, {peak}, {steps}")
         lines.append(f"    {one.steps[-1].headline if one.steps else ''}")
     return lines
 
@@ -192,10 +202,8 @@ def words(incident: Incident, explained: Sequence[Explained]) -> list[str]:
         if step.held_back is not None:
             lines.append(f"    held back: {step.held_back}")
         for target in step.targets:
-            tried = [attempt for attempt in step.attempts if attempt.target == target and attempt.about is None]
-            outcome = (tried[-1].outcome or "under way") if tried else "not tried yet"
-            repeats = sum(attempt.repeat for attempt in tried)
-            lines.append(f"    {target}: {outcome}, {len(tried)} tries{f', {repeats} repeats' if repeats else ''}")
+            where = whereabouts.words(attempts(step, target, None), is_waiting=target in one.waiting)
+            lines.append(f"    {target}: {where}")
         lines += [f"    {line}" for line in _evidence(one)]
     return lines
 
@@ -230,6 +238,7 @@ def as_object(incident: Incident, explained: Sequence[Explained]) -> dict[str, A
             {
                 "at_ms": one.step.at_ms,
                 "verdict": one.verdict,
+                "waiting": sorted(one.waiting),
                 "parts": [
                     {
                         "partition": part.row.partition,
