@@ -1,5 +1,6 @@
 """Settings: every known mistake gives a sentence that names the key and the remedy; good ones mean what they say."""
 
+import re
 import tomllib
 from datetime import timedelta
 from decimal import Decimal
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from liqwatch import configuration, venues
-from liqwatch.settings import SettingsError, load, parse_duration, parse_money, window_name
+from liqwatch.settings import ENVIRONMENT_PREFIX, NOT_SETTINGS, SettingsError, load, parse_duration, parse_money, window_name
+from tests.support.repository import files
 
 ROOT = Path(__file__).resolve().parents[2]
 MISTAKES = sorted((ROOT / "tests" / "data" / "settings").glob("*.toml"))
@@ -59,6 +61,23 @@ def test_a_misspelt_name_in_the_environment_is_a_mistake() -> None:
     with pytest.raises(SettingsError) as caught:
         load({}, {"LIQWATCH_LOGG__BACKEND": "kafka"}, KNOWN)
     assert ["LIQWATCH_LOGG__BACKEND in the environment: no such setting; did you mean 'log'?"] == caught.value.mistakes
+
+
+@pytest.mark.parametrize("name", sorted(NOT_SETTINGS))
+def test_what_the_project_itself_takes_from_the_environment_is_passed_over(name: str) -> None:
+    assert load({}, {}, KNOWN) == load({}, {name: "/somewhere"}, KNOWN)
+
+
+def test_another_name_without_a_section_is_a_mistake() -> None:
+    name = ENVIRONMENT_PREFIX + "SETTING"
+    with pytest.raises(SettingsError, match=f"^{name} in the environment: no such setting"):
+        load({}, {name: "/somewhere"}, KNOWN)
+
+
+def test_the_names_that_are_no_settings_are_those_that_the_repository_uses() -> None:
+    texts = [path.read_text(errors="ignore") for path in files()]
+    found = {name for text in texts for name in re.findall(r"\bLIQWATCH_[A-Z][A-Z_]*", text)}
+    assert {name for name in found if "__" not in name} == NOT_SETTINGS
 
 
 def test_a_target_in_the_environment_is_the_one_of_the_file_whatever_its_capitals() -> None:
