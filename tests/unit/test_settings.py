@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from liqwatch import configuration, venues
-from liqwatch.settings import ENVIRONMENT_PREFIX, NOT_SETTINGS, SettingsError, load, parse_duration, parse_money, window_name
+from liqwatch.settings import (
+    ENVIRONMENT_PREFIX,
+    NOT_SETTINGS,
+    SettingsError,
+    load,
+    parse_duration,
+    parse_money,
+    window_name,
+)
 from tests.support.repository import files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,6 +144,53 @@ def test_a_missing_secret_file_is_named() -> None:
     assert [
         "targets.desk.token_file: cannot read /nonexistent/token: No such file or directory"
     ] == caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("line", "content", "mistakes"),
+    [
+        ('kind = "slack"\nchannel = "C1"\ntoken_file', "xoxb-hush\n", []),
+        (
+            'kind = "slack"\nchannel = "C1"\ntoken_file',
+            "xoxb-hush\nxoxb-hush\n",
+            ["token_file: the token has a line break or another control character in it; write it without"],
+        ),
+        ('kind = "teams"\nurl_file', "https://hush.example/hush\r\n", []),
+        ('kind = "teams"\nurl_file', "hush.example/hush\n", ["url_file: the address is not an http(s) URL"]),
+        ('kind = "teams"\nenabled = false\nurl_file', "hush.example/hush\n", []),
+        (
+            'kind = "teams"\nurl_file',
+            "http://hush.example/hush\n",
+            ["url_file: http is not used unless allow_private is set; write https"],
+        ),
+        ('kind = "teams"\nallow_private = true\nurl_file', "http://hush.example/hush\n", []),
+    ],
+)
+def test_what_a_file_holds_is_checked_too_and_never_shown(
+    line: str, content: str, mistakes: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(content)
+    config = tmp_path / "liqwatch.toml"
+    config.write_text(f'[targets.desk]\n{line} = "{tmp_path}/secret"\n')
+    found: list[str] = []
+    try:
+        configuration.read(config, {})
+    except SettingsError as error:
+        found = error.mistakes
+    assert [f"targets.desk.{mistake}" for mistake in mistakes] == found
+
+
+@pytest.mark.parametrize(
+    ("allowed", "mistakes"), [("true", 0), ("1", 0), ("false", 1), ("perhaps", 1)]
+)  # "perhaps" is itself the mistake
+def test_a_private_address_may_be_allowed_by_the_environment(allowed: str, mistakes: int) -> None:
+    table = {"targets": {"am": {"kind": "alertmanager", "url": "http://127.0.0.1:9093"}}}
+    found: list[str] = []
+    try:
+        load(table, {"LIQWATCH_TARGETS__AM__ALLOW_PRIVATE": allowed}, KNOWN)
+    except SettingsError as error:
+        found = error.mistakes
+    assert mistakes == len(found), found
 
 
 def test_settings_can_be_read_without_their_secrets() -> None:
