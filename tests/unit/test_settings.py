@@ -7,12 +7,20 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from liqwatch import configuration, venues
+from liqwatch.alerter.notifiers import slack
+from liqwatch.routes import RouteSettings
 from liqwatch.settings import (
     ENVIRONMENT_PREFIX,
     NOT_SETTINGS,
+    RuleSettings,
+    Settings,
     SettingsError,
+    TargetSettings,
+    TemplateSettings,
+    VenueSettings,
     load,
     parse_duration,
     parse_money,
@@ -22,6 +30,7 @@ from tests.support.repository import files
 
 ROOT = Path(__file__).resolve().parents[2]
 MISTAKES = sorted((ROOT / "tests" / "data" / "settings").glob("*.toml"))
+SHIPPED = ROOT / "deploy" / "liqwatch.toml"
 KNOWN = ("binance", "bybit")
 
 
@@ -42,13 +51,35 @@ def test_there_is_a_file_for_each_kind_of_mistake() -> None:
 
 
 def test_the_shipped_settings_are_the_defaults_and_name_the_five_long_thresholds() -> None:
-    settings = configuration.read(ROOT / "deploy" / "liqwatch.toml", {})
+    settings = configuration.read(SHIPPED, {})
     bare = load({}, {}, venues.names())
     for section in ("log", "http", "logging", "collector", "aggregator", "venues", "targets"):
         assert getattr(bare, section) == getattr(settings, section), section
     longs = next(rule for rule in settings.rules if rule.name == "longs-24h")
     assert [Decimal(10) ** 9 * step for step in (1, Decimal("1.7"), 3, 5, 10)] == list(longs.thresholds)
     assert (longs.side, longs.scope, longs.window) == ("long", "all", timedelta(hours=24))
+
+
+def test_every_setting_stands_in_the_shipped_file() -> None:
+    keys = set(re.findall(r"\b([a-z_]+) = ", SHIPPED.read_text()))
+    models: list[type[BaseModel]] = [Settings, VenueSettings, TargetSettings, TemplateSettings]
+    models += [RouteSettings, RuleSettings]
+    missing: list[str] = []
+    while models:
+        model = models.pop()
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                models.append(field.annotation)  # a table
+            elif model is not Settings and keys.isdisjoint({name, name.removesuffix("_file"), f"{name}_file"}):
+                missing.append(f"{model.__name__}.{name}")
+    assert [] == missing
+
+
+def test_the_shipped_file_says_the_defaults_of_what_every_target_has() -> None:
+    text, defaults = SHIPPED.read_text(), TargetSettings(kind="console")
+    assert timedelta(seconds=10) == defaults.timeout and '\n# timeout = "10s" ' in text
+    assert defaults.enabled and "\nenabled = true " in text.partition("[targets.console]")[2].partition("\n\n")[0]
+    assert defaults.api_origin is None and f'\n# api_origin = "{slack.ORIGIN}"  # default: ' in text
 
 
 def test_the_environment_overrides_single_values() -> None:
