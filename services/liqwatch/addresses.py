@@ -1,7 +1,7 @@
 """What is surely wrong with a target's address or token, known before anything is sent. Pure.
 
 No sentence repeats the value: the address of a webhook is a secret as its token is. The sentences about addresses are
-those with which a delivery would be refused.
+those with which a delivery would be refused (`alerter/sending.py`).
 """
 
 import ipaddress
@@ -19,7 +19,9 @@ _TAKEN = {  # what each kind sends to, and with
     "alertmanager": ("url", "token"),
     "webhook": ("url",),
 }
-_NO_URL = "the address is not an http(s) URL"
+NO_URL = "the address is not an http(s) URL"
+NO_HTTP = "http is not used unless allow_private is set; write https"
+PRIVATE = "the host is in a private network; set allow_private if that is meant"
 _LIBRARY_REMOVES = re.compile(r"^[\x00-\x20]+|[\t\r\n]")  # whoever sends never sees these
 
 
@@ -39,17 +41,17 @@ def wrong_address(address: str, allow_private: bool) -> str | None:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return _NO_URL
+        return NO_URL
     if not host or parts.scheme not in ("http", "https"):
-        return _NO_URL
+        return NO_URL
     if " " in address or _has_control(address):
         return "the address has a space or a control character in it; write %20 for a space"
     if allow_private:
         return None
     if parts.scheme != "https":
-        return "http is not used unless allow_private is set; write https"
+        return NO_HTTP
     if _is_private(host):
-        return "the host is in a private network; set allow_private if that is meant"
+        return PRIVATE
     return None
 
 
@@ -64,11 +66,19 @@ def _has_control(text: str) -> bool:
     return any(unicodedata.category(character) == "Cc" for character in text)
 
 
-def _is_private(host: str) -> bool:
-    """True for an address in figures that is none of the open internet."""
+def is_public(address: str) -> bool:
+    """True for an address of the open internet, in figures."""
     try:
-        found = ipaddress.ip_address(host)
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_global and not found.is_multicast
+
+
+def _is_private(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
     except ValueError:
         return False  # a name: known when it is looked up
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return not (mapped or found).is_global or found.is_multicast
+    return not is_public(host)
