@@ -302,6 +302,8 @@ def check_config(file: Path) -> None:
         click.echo(f"  {rule.name}: {sentence(rule, targets)}")
     for route in settings.routes:
         click.echo(f"  route: {route_sentence(route)}")
+    if not settings.rules:
+        click.echo("  no rules: nothing will ever be told")
     for words in unheard(settings):
         click.echo(f"  switched off: {words}")
     for name in settings.templates:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from . import venues
-from .settings import Settings, SettingsError, TemplateSettings, load
+from .addresses import unusable
+from .settings import Settings, SettingsError, TargetSettings, TemplateSettings, load
 
 _PACKAGED = Path(__file__).with_name("liqwatch.toml")
 _CHECKOUT = Path(__file__).resolve().parents[2] / "deploy" / "liqwatch.toml"
@@ -76,7 +77,7 @@ def _with_secrets(settings: Settings) -> Settings:
     targets = {}
     for name, target in settings.targets.items():
         targets[name], wrong = _resolved(target, f"targets.{name}")
-        mistakes += wrong
+        mistakes += wrong or _unusable(targets[name], f"targets.{name}")
     if mistakes:
         raise SettingsError(mistakes)
     log = settings.log.model_copy(update={"kafka": kafka})
@@ -99,6 +100,16 @@ def _resolved(section: _S, where: str) -> tuple[_S, list[str]]:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             mistakes.append(f"{where}.{name}: cannot read {path}: {reason}")
     return section.model_copy(update=found), mistakes
+
+
+def _unusable(target: TargetSettings, where: str) -> list[str]:
+    """What is wrong with the addresses and tokens that came from files; those in the settings are checked with them."""
+    if not target.enabled:
+        return []
+    read = {name: getattr(target, name) for name in ("url", "token") if getattr(target, f"{name}_file") is not None}
+    values = {name: value.get_secret_value() for name, value in read.items() if value is not None}
+    found = unusable(target.kind, values, allow_private=target.allow_private)
+    return [f"{where}.{name}_file: {wrong}" for name, wrong in found]
 
 
 def _with_texts(

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from .addresses import unusable
 from .relative import Relative, parse_threshold
 from .rulesettings import KEYS, NEEDED, WINDOWS
 from .spelling import did_you_mean, parse_duration, window_name
@@ -16,6 +19,7 @@ from .spelling import did_you_mean, parse_duration, window_name
 _WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (5, 60, 240, 720, 1440))
 FORMS = ("long", "compact")  # of words, that need no template of one's own
 _FORM = re.compile(r"^[A-Za-z0-9_-]{1,40}$")
+_BOOL = TypeAdapter(bool)
 _LEAST = (
     ("log.kafka", "session_timeout", "1s"),
     ("collector", "refresh_instruments", "10s"),
@@ -36,9 +40,31 @@ def contradictions(table: Mapping[str, Any], known_venues: Sequence[str]) -> Ite
         yield from _too_short(section, path, key, least)
     for name, target in _table(table, "targets").items():
         yield from _too_short(target, f"targets.{name}", "timeout", "1s")
+    yield from _addresses(table)
     yield from _forms(table)
     yield from _rules(table, known_venues)
     yield from _routes(table)
+
+
+def _addresses(table: Mapping[str, Any]) -> Iterator[str]:
+    """Those of targets that are switched on; what stands in files is checked when it is read."""
+    for name, target in _table(table, "targets").items():
+        if not isinstance(target, Mapping) or not _switch(target, "enabled", missing=True, unreadable=True):
+            continue
+        texts = {key: value for key, value in target.items() if isinstance(value, str)}
+        may_be_private = _switch(target, "allow_private", missing=False, unreadable=True)
+        for key, wrong in unusable(target.get("kind"), texts, allow_private=may_be_private):
+            yield f"targets.{name}.{key}: {wrong}"
+
+
+def _switch(table: Mapping[str, Any], key: str, *, missing: bool, unreadable: bool) -> bool:
+    """A switch as the model reads it: from the environment it comes as a word."""
+    if key not in table:
+        return missing
+    try:
+        return _BOOL.validate_python(table[key])
+    except ValidationError:
+        return unreadable  # said by the model
 
 
 def _forms(table: Mapping[str, Any]) -> Iterator[str]:

@@ -59,8 +59,9 @@ class Liquidation(Message):
 class Coverage(Message):
     """How long one collector really watched a venue: an interval, rewritten while it grows, a loss, or a gap filled.
 
-    Intervals of the same `interval_id` replace one another: the newest `to_ms` wins, and the message that ends the
-    interval has the last word (an interval that ended in silence is set back to the last sign of life).
+    Intervals of the same `interval_id` replace one another: the newest wins (readers that saw a later `to_ms`, before
+    the clock went back, keep it), and the message that ends the interval has the last word (an interval that ended in
+    silence is set back to the last sign of life).
     """
 
     venue: str

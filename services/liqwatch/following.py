@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from prometheus_client import Counter
 
 from .eventlog import EARLIEST, Log, LogUnavailable, Reader, Record, Start
 from .supervise import Backoff, Outage
 from .topics import Topic
+from .wire import UNREADABLE
 
 FETCH_SECONDS = 0.5
 _AT_ONCE = 250  # records between two turns of the loop …
@@ -20,7 +20,7 @@ _SLICE_SECONDS = 0.002
 _CLOSE_SECONDS = 0.5
 
 # What a record may do to who takes it. Anything else is a mistake of ours, and raises. (pydantic's is a ValueError.)
-UNREADABLE = (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError)
+_UNTAKEN = (*UNREADABLE, LookupError, ArithmeticError)
 
 
 class Away:
@@ -169,7 +169,7 @@ async def take_all(
         for record in records[first : first + _CHUNK]:
             try:
                 take(record)
-            except UNREADABLE as error:
+            except _UNTAKEN as error:
                 skip(record, error)
         left -= _CHUNK
         if left <= 0 or now() >= until:

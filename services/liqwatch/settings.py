@@ -40,6 +40,18 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX = "LIQWATCH_"
+# Names of the environment that begin like settings and are none: where the settings are, what the compose file, the
+# development broker and the tests take. Whoever has exported one for those is not to be stopped by it here.
+NOT_SETTINGS = frozenset(
+    {
+        "LIQWATCH_CONFIG",
+        "LIQWATCH_FRAMES",
+        "LIQWATCH_FUZZ_EXAMPLES",
+        "LIQWATCH_KAFKA_JARS",
+        "LIQWATCH_KAFKA_JAVA_FLAGS",
+        "LIQWATCH_SETTINGS",
+    }
+)
 
 
 class SettingsError(Exception):
@@ -269,11 +281,9 @@ def _with_environment(table: Mapping[str, Any], environment: Mapping[str, str]) 
     merged: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
     mistakes: list[str] = []
     for name in sorted(environment):
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name.upper() in NOT_SETTINGS:
             continue
         path = name[len(ENVIRONMENT_PREFIX) :].lower().split("__")
-        if path == ["config"]:
-            continue
         if path[0] not in Settings.model_fields or path[0] in ("rules", "routes") or len(path) < 2:
             mistakes.append(f"{name} in the environment: no such setting{did_you_mean(path[0], Settings.model_fields)}")
             continue

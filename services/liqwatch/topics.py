@@ -15,8 +15,8 @@ MAX_FRAME_BYTES = 16 * 1024
 class Topic:
     """One topic. `retention` None = kept for ever (compacted only).
 
-    `supersedes`: fields of its messages. A record takes the place of earlier ones that are equal in all of them; the
-    embedded log drops those, so that readers must not take a missing offset for a loss.
+    `supersedes`: fields of its messages. A record takes the place of earlier ones that are equal in all of them: it
+    says all that they did. The embedded log drops those, so that readers must not take a missing offset for a loss.
     """
 
     name: str

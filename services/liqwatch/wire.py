@@ -9,6 +9,9 @@ import msgspec
 
 from .events import Completeness
 
+# What bytes that are no message raise: broken UTF-8 is a ValueError, nesting without end a RecursionError.
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+
 
 class Liquidation(msgspec.Struct, gc=False, frozen=True):
     """See `events.Liquidation`. Positional order is part of the hot path; keep it."""

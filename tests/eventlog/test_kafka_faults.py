@@ -71,7 +71,9 @@ async def test_no_broker_at_start_is_unavailable_with_a_remedy(nothing_left: Non
         address = f"127.0.0.1:{held.getsockname()[1]}"
         log = KafkaLog(kafka_settings(address), Clock())
         async with asyncio.timeout(10):
-            with pytest.raises(LogUnavailable, match=f"{address} does not answer; check .*bootstrap_servers"):
+            with pytest.raises(
+                LogUnavailable, match=f"{address} does not answer; check .* log.kafka.bootstrap_servers"
+            ):
                 await log.open()
         await log.close()
 

@@ -273,6 +273,26 @@ async def test_a_half_written_commit_is_as_if_it_never_was(opened: Opened, path:
         await survivor.close()
 
 
+@pytest.mark.parametrize("is_read", [False, True], ids=["", "while another program has it open"])
+async def test_after_a_stop_the_file_alone_has_everything(opened: Opened, path: Path, is_read: bool) -> None:
+    log = await opened()
+    await log.append(LIQUIDATIONS, entries(0, 500))
+    await everything(log, 500)
+    with closing(sqlite3.connect(path)) as other:
+        if is_read:
+            other.execute("SELECT count(*) FROM batches").fetchone()
+        await log.close()
+        copied = path.with_name("copied.db")
+        copied.write_bytes(path.read_bytes())
+    assert is_read or not path.with_name(path.name + "-wal").exists()
+    copy = SqliteLog(copied, Clock())
+    await copy.open()
+    try:
+        assert 500 == len(await everything(copy, 500))
+    finally:
+        await copy.close()
+
+
 async def test_closing_finishes_what_was_submitted(opened: Opened) -> None:
     log = await opened()
     waiting = [asyncio.create_task(log.append(LIQUIDATIONS, entries(n * 10, 10))) for n in range(50)]

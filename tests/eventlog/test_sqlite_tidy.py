@@ -247,6 +247,17 @@ async def test_of_an_interval_that_grows_the_last_record_stays_and_nothing_count
     assert (0, {0: 1_203}) == (early.lost, early.positions())
 
 
+async def test_a_record_that_cannot_be_read_does_not_stop_the_housekeeping(opened: Opened, hand: HandClock) -> None:
+    log = await opened(compact_after=20)
+    broken = watched("okx", 1, 2_000).replace(b"okx", b"\xffkx")
+    await log.append(COVERAGE, [Entry(b"okx", broken, hand.now_ms)] * 30)
+    await log.append(COMPACTED, [Entry(b"a", b"%d" % n, hand.now_ms) for n in range(40)])
+    await log.append(COVERAGE, [Entry(b"okx", watched("okx", 1, 2_000 + n), hand.now_ms) for n in range(30)])
+    last = watched("okx", 1, 2_029)
+    await until_left(log, COVERAGE, [(b"okx", broken)] * 30 + [(b"okx", last)])
+    await until_left(log, COMPACTED, [(b"a", b"39")])
+
+
 async def test_records_of_coverage_that_retention_took_are_a_loss(opened: Opened, hand: HandClock) -> None:
     log = await opened()
     reader = await log.reader(COVERAGE)

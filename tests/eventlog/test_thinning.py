@@ -30,7 +30,12 @@ def test_what_differs_in_one_field_is_another_thing() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"nonsense", b"[]", b'{"id":"a"}', b'{"id":null,"open":true}', b'{"id":{},"open":true}']
-)
+    "value",
+    [
+        None, b"", b"nonsense", b"[]", b'{"id":"a"}', b'{"id":null,"open":true}', b'{"id":{},"open":true}',
+        b'{"id":"\xff","open":true}', b'{"x":' + b"[" * 5_000,
+    ],
+    ids=range(9),
+)  # fmt: skip
 def test_what_cannot_be_read_is_kept(value: bytes | None) -> None:
     assert [0, 1, 3] == numbers(value, value, b'{"id":"a","open":true}', b'{"id":"a","open":true}')

@@ -115,7 +115,7 @@ class ChatServer:
             "pagerduty": {"token": SecretStr("secret"), "api_origin": f"{base}/pagerduty"},
             "webhook": {"url": SecretStr(f"{base}/hook?token=secret"), "secret": SecretStr("signing-secret")},
         }
-        common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "500ms"}
+        common = {"kind": kind.removesuffix("-bot"), "allow_private": True, "timeout": "10s"}
         return TargetSettings.model_validate(common | fields[kind] | changes)
 
     def texts(self) -> list[str]:

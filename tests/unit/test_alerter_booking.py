@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from typing_extensions import override
 
 from liqwatch.alerter import underway
 from liqwatch.alerter.delivery import Courier
-from liqwatch.alerter.incidents import Delivery
+from liqwatch.alerter.incidents import Delivery, with_attempts, with_unknowns
 from liqwatch.alerter.journal import Journal, Receipt
+from liqwatch.alerter.notifiers.base import Rate
+from liqwatch.alerter.pace import Bucket
 from liqwatch.eventlog import EARLIEST, Entry, Member, Position, Record, Start
 from liqwatch.events import Incident
 from liqwatch.topics import ALERTS, Topic
@@ -21,6 +24,7 @@ from tests.support.alerter_stage import Playing, Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
 from tests.support.crashing_log import CrashingLog
 from tests.support.memory_log import MemoryLog
+from tests.unit.test_incidents import fired
 
 
 @dataclass
@@ -158,6 +162,23 @@ async def test_an_earlier_step_that_waits_goes_first(monkeypatch: pytest.MonkeyP
         log.writing.set()  # neither was on record before
         await chat.wait_for(2)
         assert ["past $1B" in chat.texts()[0], "now past $1.7B" in chat.texts()[1]] == [True, True]
+
+
+async def test_what_another_has_settled_meanwhile_is_not_given_back() -> None:
+    incident, put = fired(), []
+    journal: Any = SimpleNamespace(incidents={}, generation=4, acting=True, put=put.append)
+    clock: Any = SimpleNamespace(now_ms=lambda: 6000)
+    under_way = underway.UnderWay("desk", "there", journal, clock, Bucket(Rate(5, timedelta(seconds=1))))
+    attempt = under_way.book(Delivery(incident.incident_id, 5000, "desk"))
+    assert attempt is not None
+    booked = with_attempts(incident, 5000, [attempt])
+    journal.incidents[incident.incident_id] = with_unknowns(booked)
+    under_way.give_back("stopped before it could be sent")
+    assert [] == put
+    assert under_way.book(Delivery(incident.incident_id, 5000, "desk")) == attempt
+    journal.incidents[incident.incident_id] = booked
+    under_way.give_back("stopped before it could be sent")
+    assert [["not_sent"]] == [[one.outcome for one in given.steps[0].attempts] for given in put]
 
 
 async def test_what_waited_long_for_the_log_is_asked_about_again_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

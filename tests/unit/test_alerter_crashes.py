@@ -133,6 +133,18 @@ async def test_killed_while_waiting_for_the_answer(kind: str) -> None:
         ]
 
 
+async def test_what_was_being_sent_when_the_service_ended_is_repeated_and_marked() -> None:
+    async with ChatServer([Fault("silent")]) as chat:
+        async with Stage([longs()], {"desk": chat.target("telegram", timeout="30s")}) as on:
+            one = await on.start()
+            await on.total(1_200_000_000)
+            await chat.wait_for(1)  # taken, and never answered
+            await one.end()
+            await on.start()
+            await until(lambda: ("fired", "accepted", True) in on.outcomes("desk"))
+            assert [("fired", "unknown", False), ("fired", "accepted", True)] == on.outcomes("desk")
+
+
 async def test_after_the_outcome_is_written_a_restart_sends_nothing() -> None:
     async with ChatServer() as chat, stage(chat, "telegram", CrashingLog()) as on:
         one = await on.start()

@@ -10,10 +10,11 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from liqwatch.addresses import is_public
 from liqwatch.alerter.notifiers.base import HttpRequest, NotSent, Refused, Response, Unknown
 from liqwatch.alerter.notifiers.slack import SlackWebhook
 from liqwatch.alerter.pace import Bucket
-from liqwatch.alerter.sending import Sender, classify, is_public, pinned
+from liqwatch.alerter.sending import Sender, classify, pinned
 from tests.support.chat_server import ChatServer, Fault
 
 PRIVATE = "the host is in a private network; set allow_private if that is meant"

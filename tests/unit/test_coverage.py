@@ -1,13 +1,17 @@
 """Which share of a window was watched: intervals of several collectors, gaps, losses."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from liqwatch.coverage import CoverageBook, Gap, merge, subtract
+from liqwatch.coverage import CoverageBook, Gap, merge, newest, subtract
+from liqwatch.eventlog import Record
+from liqwatch.eventlog.thinning import Thinning
 from liqwatch.events import Completeness, Coverage
+from liqwatch.topics import COVERAGE
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=8)
 
@@ -189,3 +193,46 @@ def test_who_has_not_said_that_it_stopped_is_unfinished_up_to_its_last_word() ->
         watched("f", 0, 999, venue="gate", still=True),
     )
     assert {"one": 300} == made.unfinished("okx")
+
+
+def in_turn(message: Coverage, before: dict[str, int]) -> Coverage:
+    """As collectors write them: the end of an open interval does not go back."""
+    if message.open:
+        before[message.interval_id] = max(message.to_ms, before.get(message.interval_id, 0))
+        message = message.model_copy(update={"to_ms": before[message.interval_id]})
+    return message
+
+
+told = st.builds(
+    lambda venue, collector, number, start, long, still, lost: watched(
+        f"{collector}:{venue}:{number}", start, start + long, venue=venue, collector=collector, still=still, lost=lost
+    ),
+    st.sampled_from(["okx", "gate"]), st.sampled_from(["one", "two"]), st.integers(1, 3), st.integers(0, 20),
+    st.integers(0, 40), st.booleans(), st.booleans(),
+)  # fmt: skip
+cuts = st.lists(st.integers(0, 25), max_size=4)
+
+
+@given(st.lists(told, max_size=25), cuts, cuts)
+def test_what_the_embedded_log_drops_and_readers_pass_over_changes_no_answer(
+    messages: list[Coverage], steps: list[int], pages: list[int]
+) -> None:
+    def parts(records: list[Record], ends: list[int]) -> Iterator[list[Record]]:
+        for start, end in pairwise([0, *sorted(ends), len(records) + 25]):
+            yield records[start:end]
+
+    def answers(records: list[Record]) -> list[object]:
+        known = book(*(Coverage.model_validate_json(record.value or b"") for record in records))
+        return [
+            (venue, known.live(venue), known.watched(venue), known.unfinished(venue), known.gaps(venue, 0, 70))
+            for venue in known.venues
+        ]
+
+    before: dict[str, int] = {}
+    every = [
+        Record(0, number, 0, b"", in_turn(message, before).model_dump_json().encode())
+        for number, message in enumerate(messages)
+    ]
+    kept = [record for step in parts(every, steps) for record in Thinning(COVERAGE.supersedes).last_of_each(step)]
+    assert answers(every) == answers(kept)
+    assert answers(every) == answers([record for page in parts(kept, pages) for record in newest(page)])

@@ -1,6 +1,7 @@
 """Forms of words: templates say what the built-in words say, cannot hurt, and cost no alert when they fail."""
 
 import re
+import tomllib
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -24,9 +25,10 @@ from liqwatch.amounts import DOLLAR
 from liqwatch.cli import main
 from liqwatch.crosschecks import FORMS
 from liqwatch.events import Words
-from liqwatch.settings import RuleSettings, Settings, SettingsError, TargetSettings, TemplateSettings
+from liqwatch.settings import RuleSettings, Settings, SettingsError, TargetSettings, TemplateSettings, load
 from tests.support.alerter_stage import Stage, longs, until
 from tests.support.chat_server import ChatServer, Fault
+from tests.support.repository import ROOT
 
 RULE = RuleSettings(name="longs-24h", side="long", thresholds=(Decimal("1.7e9"),))
 AT_MS = 1_769_748_190_123  # 2026-01-30 04:43:10 UTC
@@ -439,6 +441,17 @@ def test_all_mistakes_of_templates_are_told_at_once_beside_those_of_the_settings
         f"templates.gone.file: cannot read {tmp_path}/gone.j2: No such file or directory",
         f"templates.raw.file: cannot read {tmp_path}/raw.j2: it is not UTF-8",
     ] == caught.value.mistakes
+
+
+def test_the_example_of_the_shipped_settings_is_a_template_whose_lines_stay_apart() -> None:
+    shipped = (ROOT / "deploy" / "liqwatch.toml").read_text()
+    block = "# [templates.berlin]\n" + shipped.partition("# [templates.berlin]\n")[2].partition("\n\n")[0]
+    shown = load(tomllib.loads(re.sub("^# ?", "", block, flags=re.MULTILINE)), {}, ()).templates["berlin"].text
+    assert shown is not None and [] == mistakes(shown)
+    words = made(shown)
+    assert "At least $1.71B of longs" in words.headline
+    coins, stand = words.text.splitlines()
+    assert (True, True) == (coins.startswith("BTC $"), stand.startswith("Stand: 2026-01-30 ")), words.text
 
 
 def test_who_sends_nothing_needs_no_files_of_templates(tmp_path: Path) -> None:

@@ -56,6 +56,29 @@ def test_check_config_says_so(tmp_path: Path) -> None:
     assert "switched off: route 1: its target desk is switched off: " in said.output
 
 
+NO_RULES = "  no rules: nothing will ever be told\n"
+NO_TARGET = "  switched off: no target is switched on: nobody is told anything\n"
+A_RULE = '[[rules]]\nname = "longs"\nside = "long"\nwindow = "24h"\nthresholds = ["1B"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {NO_RULES}),
+        (A_RULE, set()),
+        ("[targets]\n", {NO_RULES, NO_TARGET}),
+        ("[targets]\n" + A_RULE, {NO_TARGET}),
+        ('[targets.desk]\nkind = "console"\nenabled = false\n' + A_RULE, {NO_TARGET}),
+    ],
+)
+def test_check_config_says_that_nothing_will_ever_be_told(text: str, expected: set[str], tmp_path: Path) -> None:
+    file = tmp_path / "liqwatch.toml"
+    file.write_text(text)
+    said = CliRunner().invoke(main, ["check-config", str(file)])
+    assert 0 == said.exit_code
+    assert expected == {words for words in (NO_RULES, NO_TARGET) if words in said.output}
+
+
 async def test_a_step_that_no_target_is_there_for_is_counted() -> None:
     async with ChatServer() as chat:
         targets = {"desk": chat.target("telegram", enabled=False), "other": chat.target("telegram")}

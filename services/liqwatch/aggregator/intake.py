@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from ..clock import Clock
 from ..eventlog import NOTHING_ASSIGNED, Assignment, Log, LogUnavailable, Member, Record
 from ..metrics import AggregatorMetrics, ServiceMetrics
 from ..supervise import Backoff
-from ..wire import decode_liquidation
+from ..wire import UNREADABLE, decode_liquidation
 from . import bars
 from .partition import Owned, Stage
 from .predecessor import predecessors
@@ -111,7 +110,7 @@ class Intake:
                 # Told by the event alone, so that a rebuild says the same.
                 ahead = time_ms - event.received_time_ms > FUTURE_MS
                 added = _FUTURE if ahead else add(event, record.partition, record.value)
-            except (msgspec.DecodeError, ValueError):
+            except UNREADABLE:
                 unreadable += 1
                 continue
             if added is _COUNTED:

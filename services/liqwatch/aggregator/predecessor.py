@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from ..eventlog import Log
 from ..following import read_to_the_end
 from ..topics import TOTALS
-from ..wire import Heartbeat, decode_totals
+from ..wire import UNREADABLE, Heartbeat, decode_totals
 from .partition import Predecessor
 
 
@@ -30,7 +28,7 @@ def _learn(predecessor: Predecessor, key: bytes, value: bytes | None) -> None:
         return
     try:
         message = decode_totals(value)
-    except (msgspec.DecodeError, ValueError):
+    except UNREADABLE:
         predecessor.unreadable += 1
         return
     predecessor.generation = max(predecessor.generation, message.generation)

@@ -18,6 +18,7 @@ from ..eventlog import EARLIEST, NOTHING_ASSIGNED, Assignment, Entry, Log, LogUn
 from ..events import Incident
 from ..supervise import Backoff
 from ..topics import ALERTS
+from ..wire import UNREADABLE
 from .incidents import close_unannounced
 from .shrinking import shrunk
 from .turns import Turn, Turns
@@ -349,7 +350,7 @@ def _is_ours(value: bytes, generation: int) -> bool:
     """Written in our own turn, or in a later one, of which a claim tells."""
     try:
         return _GENERATIONS.decode(value).generation >= generation
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
 
 

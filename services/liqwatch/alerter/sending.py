@@ -4,7 +4,6 @@ No address, header or library error is ever repeated in a reason: they carry tok
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 from yarl import URL
 
+from ..addresses import NO_HTTP, NO_URL, PRIVATE, is_public
 from ..lookups import look_up
 from ..settings import TargetSettings
 from .notifiers.base import Emission, HttpRequest, Notifier, NotSent, Outcome, Refused, Response, Unknown
@@ -77,18 +77,18 @@ class Sender:
         except ValueError:
             host = None
         if not host or parts.scheme not in ("http", "https"):
-            return Refused("the address is not an http(s) URL")
+            return Refused(NO_URL)
         if allow_private:
             return _Address(request.url.get_secret_value(), {}, None)
         if parts.scheme != "https":
-            return Refused("http is not used unless allow_private is set; write https")
+            return Refused(NO_HTTP)
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self.resolve(host, port)
         except (OSError, UnicodeError):  # TimeoutError is an OSError
             return NotSent("the name of the host could not be resolved")
         if not addresses or not all(is_public(address) for address in addresses):
-            return Refused("the host is in a private network; set allow_private if that is meant")
+            return Refused(PRIVATE)
         return pinned(request.url.get_secret_value(), addresses[0])
 
     async def _exchange(
@@ -140,16 +140,6 @@ def pinned(url: str, address: str) -> _Address:
     )
 
 
-def is_public(address: str) -> bool:
-    """True for an address of the open internet."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_global and not found.is_multicast
-
-
 def classify(error: Exception, timeout: float) -> Failure:
     """What a failure of the HTTP library says about the message: not sent, or unknown."""
     match error:
@@ -162,7 +152,7 @@ def classify(error: Exception, timeout: float) -> Failure:
         case aiohttp.ClientConnectorError():
             return NotSent(f"no connection: {error.os_error.strerror or 'refused'}")
         case aiohttp.InvalidURL():
-            return Refused("the address is not an http(s) URL")
+            return Refused(NO_URL)
         case TimeoutError():
             return Unknown(f"no answer within {timeout:g} s")
         case aiohttp.ClientError() | OSError():

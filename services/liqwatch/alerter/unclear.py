@@ -28,7 +28,7 @@ log_ = structlog.get_logger("alerter")
 class Way(Enum):
     """What is next for a delivery."""
 
-    SEND = "nothing is unclear, or the chat drops a second copy"
+    SEND = "nothing is unclear, it was looked up and is not there, or the chat drops a second copy"
     REPEAT = "it is sent again, and says so"
     LOOK_UP = "the chat is asked"
     HOLD = "it is not sent again"
@@ -67,7 +67,7 @@ class Unclear:
         self._left: set[tuple[int, int, int, str | None]] = set()  # attempts that cannot be looked up: `_sign`
 
     def way(self, delivery: Delivery, tried: Sequence[Attempt], looked: Looked) -> Way:
-        """What is next, after these attempts and look-ups."""
+        """What is next, after these attempts and look-ups. Where it is to hold for the first time, that is said."""
         unclear = newest_unclear(tried)
         if unclear is None or unclear.number == looked.absent:
             return Way.SEND

@@ -9,7 +9,7 @@ from ..eventlog import Log, Record, since
 from ..events import QUARANTINED
 from ..following import read_to_the_end
 from ..topics import LIQUIDATIONS, REJECTED_FRAMES, Topic
-from ..wire import Liquidation, decode_liquidation
+from ..wire import UNREADABLE, Liquidation, decode_liquidation
 
 _SLACK_MS = 120_000  # a record's time may be so much earlier than the event's: the earlier of two clocks counts
 _LIMIT = 120.0  # seconds
@@ -52,5 +52,5 @@ def _event(topic: Topic, record: Record) -> Liquidation | None:
             return decode_liquidation(record.value)
         rejected = _decode_rejected(record.value)
         return decode_liquidation(rejected.frame) if rejected.reason in QUARANTINED else None
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None  # not ours to judge: the aggregator counts what cannot be read

@@ -139,7 +139,11 @@ class Reader(Protocol):
 
     @property
     def lost(self) -> int:
-        """Records that retention took away before they were read (compaction is not a loss)."""
+        """Records that retention took away before they were read.
+
+        What compaction took, or a later record took the place of, is no loss; where retention overtook the reader, it
+        counts too.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -46,7 +46,8 @@ class Connection:
             return LogUnavailable("the connection to Kafka is being replaced; the same call works in a moment")
         if isinstance(error, errors.KafkaConnectionError | OSError | TimeoutError | errors.KafkaTimeoutError):
             return LogUnavailable(
-                f"Kafka at {self.servers} does not answer; check that it runs, kafka.bootstrap_servers and the login"
+                f"Kafka at {self.servers} does not answer; "
+                "check that it runs, log.kafka.bootstrap_servers and the login"
             )
         return LogUnavailable(f"Kafka at {self.servers} answers with an error ({name}: {error}); trying again helps")
 

@@ -4,6 +4,7 @@ Another process may read while one writes (`read_only=True`); it looks for new r
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -190,6 +191,7 @@ class SqliteLog:
         for member in [member for members in self._groups.values() for member in members]:
             await member.close()
         stopped = True
+        self._close_free()  # before the writer's: the last one to close takes the -wal file away
         if self._writer is not None:
             stopped = await asyncio.to_thread(self._writer.stop, timeout)
             await asyncio.sleep(0)  # lets the last outcomes come in
@@ -297,11 +299,15 @@ class SqliteLog:
         except (sqlite3.Error, OSError) as error:
             raise in_words(error, self._path) from error
 
+    def _close_free(self) -> None:
+        with contextlib.suppress(IndexError):  # not asked before: a thread may be taking one
+            while True:
+                self._free.pop().close()
+
     def _let_go(self, stopped: bool = True) -> None:
         if self._threads is not None:
             self._threads.shutdown(wait=False)
-        while self._free:
-            self._free.pop().close()
+        self._close_free()
         if self._lock is not None and stopped:  # a second writer beside one that hangs would give offsets twice
             self._lock.release()
 

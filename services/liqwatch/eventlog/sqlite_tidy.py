@@ -72,6 +72,7 @@ class Tidy:
                 return
 
     def _merge(self, slot: int, limit: int, state: TopicState) -> Iterator[None]:
+        """Once over everything, so that something that lasts keeps a record of each step."""
         at = self.extents[slot].clean
         thinning = self.thinnings.get(state.name)
         while at < limit:

@@ -1,6 +1,7 @@
 """The one thread that writes the embedded log: group commit, and housekeeping in between."""
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -94,6 +95,8 @@ class Writer:
                 self._tidy_a_step()
         finally:
             self._steps = None
+            with contextlib.suppress(sqlite3.Error):  # while a reader has the file open, closing alone would not do it
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.connection.close()
 
     def _take(self) -> tuple[list[Job], bool]:

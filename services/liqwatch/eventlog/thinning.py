@@ -1,9 +1,10 @@
-"""Records that take the place of earlier ones (`Topic.supersedes`): of each such row only the last says anything."""
+"""Records that take the place of earlier ones (`Topic.supersedes`): of each such row the last says all."""
 
 from collections.abc import Sequence
 
 import msgspec
 
+from ..wire import UNREADABLE
 from . import Record
 
 
@@ -30,6 +31,6 @@ class Thinning:
         if record.value is not None:
             try:
                 return msgspec.structs.astuple(self._marks(record.value))
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 pass
         return record.offset

@@ -3,7 +3,7 @@
 import msgspec
 
 from ..eventlog import Record
-from ..wire import decode_liquidation, micros
+from ..wire import UNREADABLE, decode_liquidation, micros
 from .market import Market
 from .tape import FUTURE_MS, LARGE
 
@@ -38,5 +38,5 @@ class Past:
             self._market.heard(seen.venue, seen.event_time_ms)
             if micros(seen.notional_usd) >= LARGE:
                 self._market.tape.add(decode_liquidation(record.value))
-        except (msgspec.MsgspecError, ValueError):
+        except UNREADABLE:
             self.unreadable += 1
