@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
@@ -15,7 +13,7 @@ from .eventlog import LogError, Record, since
 from .following import read_to_the_end
 from .settings import Settings
 from .topics import COVERAGE
-from .wire import decode_coverage
+from .wire import UNREADABLE, decode_coverage
 
 _BEFORE_MS = 3_600_000  # so much earlier is read, for what ended just before the span
 _FRESH_MS = 30_000  # an open interval is written every few seconds
@@ -83,7 +81,7 @@ def judge(records: Collection[Record], from_ms: int, to_ms: int, only: Collectio
     for record in records:
         try:
             message = decode_coverage(record.value or b"")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
         book.apply(message)
         kinds[message.venue] = message.completeness
