@@ -14,7 +14,8 @@ from .alerter.silences import KEYS
 from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
-from .eventlog import Entry, Log, LogError, Record
+from .eventlog import Entry, Log, Record
+from .eventlog.sqlite_file import LogInUse
 from .events import Silence
 from .following import read_to_the_end
 from .settings import Settings
@@ -110,15 +111,17 @@ async def _known(log: Log) -> dict[bytes, Silence]:
 
 
 async def _write(settings: Settings, key: str, value: bytes | None, now_ms: int) -> bool:
-    """False where another process holds the embedded log: that one has to be asked."""
+    """False where another process holds the embedded log: that one has to be asked.
+
+    Of any other failure nobody else is asked: who answers on the page's port may be another instance, with a log of
+    its own.
+    """
     log = build_log(settings, Clock())
     try:
-        await log.open()
-    except LogError:
-        if settings.log.backend != "sqlite":
-            raise
-        return False
-    try:
+        try:
+            await log.open()
+        except LogInUse:
+            return False
         if settings.log.backend == "sqlite":
             await log.create([SILENCES])
         await log.append(SILENCES, [Entry(key.encode(), value, now_ms)])

@@ -1,5 +1,7 @@
 """`liqwatch silence`: what is written, what is refused, and what is said where another process writes the log."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from aiohttp import web
 from liqwatch import silencing
 from liqwatch.assembly import build_log
 from liqwatch.clock import Clock
-from liqwatch.eventlog import Entry
+from liqwatch.eventlog import Entry, LogError
 from liqwatch.settings import Settings
 from liqwatch.topics import SILENCES, TOPICS
 
@@ -42,6 +44,26 @@ async def test_a_record_that_cannot_be_read_hides_no_silence(tmp_path: Path) -> 
     await log.append(SILENCES, [Entry(b"odd", b"{}", Clock().now_ms())])
     await log.close(timeout=3)
     assert [known] == [one.silence_id for one in await silencing.read(on)]
+
+
+@asynccontextmanager
+async def page(status: int, said: str) -> AsyncIterator[tuple[int, list[Any]]]:
+    """A page that answers so to every silence: its port, and what it was sent."""
+    sent: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(await request.json())
+        return web.Response(status=status, text=said, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/api/v1/silences", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1], sent
+    finally:
+        await runner.cleanup()
 
 
 @pytest.mark.parametrize("words", [["rule"], ["rul=x"], ["rule="], [""]])
@@ -85,26 +107,49 @@ async def test_while_another_process_writes_the_log_its_page_is_asked(
         await running.close()
 
 
-async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
-    async def refuse(_request: web.Request) -> web.Response:
-        return web.Response(status=403, text="no\x1b[2J \n\n way " + "x" * 5000)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("notes.txt", r"notes\.txt: damaged \(file is not a database\)"),
+        ("folder", "folder: cannot be opened"),
+        ("notes.txt/x.db", r"x\.db: cannot be opened"),
+    ],
+)
+async def test_a_log_that_cannot_be_opened_sends_the_silence_to_no_other_instance(
+    tmp_path: Path, path: str, said: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("buy milk\n" * 500)
+    (tmp_path / "folder").mkdir()
+    async with page(201, '{"silence_id": "of another instance"}') as (port, sent):
+        own = {"log": {"path": str(tmp_path / path)}, "web": {"token": "t", "port": port}}
+        with pytest.raises(LogError, match=said):
+            await silencing.add(Settings.model_validate(own), {"rule": "x"}, "why", HOUR, None)
+    assert [] == sent
 
-    app = web.Application()
-    app.router.add_post("/api/v1/silences", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    on = settings(tmp_path, token="t", port=port)
-    running = build_log(on, Clock())
-    await running.open()
-    try:
-        await running.create(TOPICS.values())
-        with pytest.raises(silencing.CannotSilence) as error:
-            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
-    finally:
-        await running.close()
-        await runner.cleanup()
+
+async def test_the_page_is_sent_the_silence_while_its_process_writes_the_log(tmp_path: Path) -> None:
+    async with page(201, '{"silence_id": "made"}') as (port, sent):
+        on = settings(tmp_path, token="t", port=port)
+        running = build_log(on, Clock())
+        await running.open()
+        try:
+            assert "made" == await silencing.add(on, {"rule": "x"}, "why", HOUR, "me")
+        finally:
+            await running.close()
+    assert [{"matcher": {"rule": "x"}, "reason": "why", "author": "me", "duration_seconds": 3600}] == sent
+
+
+async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
+    async with page(403, "no\x1b[2J \n\n way " + "x" * 5000) as (port, _):
+        on = settings(tmp_path, token="t", port=port)
+        running = build_log(on, Clock())
+        await running.open()
+        try:
+            await running.create(TOPICS.values())
+            with pytest.raises(silencing.CannotSilence) as error:
+                await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+        finally:
+            await running.close()
     start = f"the live page at 127.0.0.1:{port} says 403: no?[2J way xxx"
     assert (start, "…") == (str(error.value)[: len(start)], str(error.value)[-1])
     assert len(str(error.value)) < 170
