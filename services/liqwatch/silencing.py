@@ -37,8 +37,12 @@ def matcher(words: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in words:
         key, is_pair, value = word.partition("=")
-        if key not in KEYS or not is_pair or not value:
+        if key not in KEYS:
             raise CannotSilence(f"{word!r}: write KEY=VALUE with one of {', '.join(KEYS)}{did_you_mean(key, KEYS)}")
+        if not is_pair or not value:
+            raise CannotSilence(f"{word!r}: a value is missing; write {key}=VALUE")
+        if key in found:
+            raise CannotSilence(f"{key} is given twice; a silence fits one value of each key, so add one for each")
         found[key] = value
     return found
 

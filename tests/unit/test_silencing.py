@@ -66,10 +66,21 @@ async def page(status: int, said: str) -> AsyncIterator[tuple[int, list[Any]]]:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("words", [["rule"], ["rul=x"], ["rule="], [""]])
+@pytest.mark.parametrize("words", [["rul=x"], ["rul="], ["=x"], [""]])
 def test_a_matcher_that_means_nothing_is_refused(words: list[str]) -> None:
     with pytest.raises(silencing.CannotSilence, match="write KEY=VALUE with one of rule, scope"):
         silencing.matcher(words)
+
+
+@pytest.mark.parametrize("word", ["rule", "rule="])
+def test_a_key_without_a_value_is_said_to_lack_it(word: str) -> None:
+    with pytest.raises(silencing.CannotSilence, match=f"^'{word}': a value is missing; write rule=VALUE$"):
+        silencing.matcher([word])
+
+
+def test_a_key_given_twice_is_refused_since_the_first_would_be_lost() -> None:
+    with pytest.raises(silencing.CannotSilence, match=r"^rule is given twice"):
+        silencing.matcher(["rule=longs-24h", "coin=BTC", "rule=foo"])
 
 
 @pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=367)])
