@@ -431,7 +431,7 @@ def silence() -> None:
 @silence.command("add")
 @click.argument("match", nargs=-1, required=True, metavar="KEY=VALUE…")
 @click.option("--reason", required=True, help="Why; it stands in the record of what was held back.")
-@click.option("--for", "lasts", required=True, help="How long: 30m, 8h, 7d.")
+@click.option("--for", "lasts", required=True, help="How long: 30m, 8h, 7d; 90d at most.")
 @click.option("--author", help="Who; by default the user.")
 @_CONFIG
 def silence_add(match: tuple[str, ...], reason: str, lasts: str, author: str | None, config: Path | None) -> None:

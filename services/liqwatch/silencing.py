@@ -21,11 +21,11 @@ from .following import read_to_the_end
 from .settings import Settings
 from .spelling import did_you_mean
 from .topics import SILENCES
+from .web.shapes import LONGEST_SECONDS, SHORTEST_SECONDS, NewSilence, fault
 
 _WITHIN = 10.0  # seconds
 _MAX_ANSWER = 4096  # bytes that are read of a refusal
 _SHOWN = 120  # characters of it that are shown
-LONGEST = timedelta(days=366)
 
 
 class CannotSilence(Exception):
@@ -49,27 +49,32 @@ def matcher(words: Sequence[str]) -> dict[str, str]:
 
 async def add(settings: Settings, wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str | None) -> str:
     """The id of a silence that begins now. Raises `CannotSilence` or `LogError`."""
-    if not timedelta(seconds=60) <= lasts <= LONGEST:
-        raise CannotSilence("a silence lasts from a minute to a year")
+    asked = _asked(wanted, reason, lasts, author or getpass.getuser())
     now_ms = Clock().now_ms()
     silence = Silence(
         silence_id=secrets.token_hex(4),
-        matcher=dict(wanted),
-        reason=reason,
-        author=author or getpass.getuser(),
+        matcher=asked.matcher.model_dump(exclude_none=True),
+        reason=asked.reason,
+        author=asked.author,
         from_ms=now_ms,
-        until_ms=now_ms + int(lasts.total_seconds() * 1000),
+        until_ms=now_ms + asked.duration_seconds * 1000,
     )
     if not await _write(settings, silence.silence_id, silence.model_dump_json().encode(), now_ms):
-        body = {
-            "matcher": silence.matcher,
-            "reason": reason,
-            "author": silence.author,
-            "duration_seconds": int(lasts.total_seconds()),
-        }
-        answer = await _ask(settings, "POST", "silences", body)
+        answer = await _ask(settings, "POST", "silences", asked.model_dump(mode="json", exclude_none=True))
         return str(answer["silence_id"])
     return silence.silence_id
+
+
+def _asked(wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str) -> NewSilence:
+    """By the page's own rules: what is silenced does not hang on which process holds the log."""
+    seconds = int(lasts.total_seconds())
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        raise CannotSilence(f"a silence lasts from a minute to {LONGEST_SECONDS // 86_400} days")
+    asked = {"matcher": dict(wanted), "reason": reason, "author": author, "duration_seconds": seconds}
+    try:
+        return NewSilence.model_validate(asked)
+    except ValidationError as error:
+        raise CannotSilence(fault(error)) from None
 
 
 async def end(settings: Settings, silence_id: str) -> None:
@@ -98,7 +103,7 @@ def line(silence: Silence, now_ms: int) -> str:
     begins = f"from {moment(silence.from_ms)} " if silence.from_ms > now_ms else ""
     left = duration(silence.until_ms - now_ms)
     until = f"{begins}until {moment(silence.until_ms)} ({left})"
-    return f"{silence.silence_id}  {what}  {until}  {silence.author}: {silence.reason}"
+    return _escaped(f"{silence.silence_id}  {what}  {until}  {silence.author}: {silence.reason}")
 
 
 async def _known(log: Log) -> dict[bytes, Silence]:
@@ -159,6 +164,11 @@ async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, An
             f"another liqwatch writes the embedded log, and its live page at {page} does not answer "
             f"({type(error).__name__})"
         ) from None
+
+
+def _escaped(text: str) -> str:
+    """Others write the topic too: what would steer a terminal is shown as an escape."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def _printable(said: str) -> str:

@@ -13,6 +13,7 @@ from liqwatch import silencing
 from liqwatch.assembly import build_log
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry, LogError
+from liqwatch.events import Silence
 from liqwatch.settings import Settings
 from liqwatch.topics import SILENCES, TOPICS
 
@@ -83,10 +84,53 @@ def test_a_key_given_twice_is_refused_since_the_first_would_be_lost() -> None:
         silencing.matcher(["rule=longs-24h", "coin=BTC", "rule=foo"])
 
 
-@pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=367)])
+@pytest.mark.parametrize(
+    ("wanted", "reason", "author", "said"),
+    [
+        ({"side": "sideways"}, "why", "me", r"^matcher\.side: Input should be 'long', 'short' or 'both'$"),
+        ({"kind": "nonsense"}, "why", "me", r"^matcher\.kind: Input should be 'level', "),
+        ({"severity": "loud"}, "why", "me", r"^matcher\.severity: Input should be 'info', "),
+        ({"rule": "two words"}, "why", "me", r"^matcher\.rule: a character in it is not allowed"),
+        ({"coin": "B\x1bTC"}, "why", "me", r"^matcher\.coin: a character in it is not allowed"),
+        ({"rule": "bad \udcff"}, "why", "me", r"^matcher\.rule: not valid UTF-8$"),
+        ({}, "why", "me", r"^matcher: name at least one of rule, scope"),
+        ({"rule": "x"}, "", "me", "^reason: String should have at least 1 character$"),
+        ({"rule": "x"}, "x" * 5_000, "me", "^reason: String should have at most 500 characters$"),
+        ({"rule": "x"}, "red \x1b[31m", "me", "^reason: a character in it is not allowed"),
+        ({"rule": "x"}, "bad \udcff", "me", "^reason: not valid UTF-8$"),
+        ({"rule": "x"}, "why", "bad \udcff", "^author: not valid UTF-8$"),
+    ],
+)
+async def test_what_the_page_would_refuse_is_not_written_to_the_log_either(
+    tmp_path: Path, wanted: dict[str, str], reason: str, author: str, said: str
+) -> None:
+    on = settings(tmp_path)
+    with pytest.raises(silencing.CannotSilence, match=said):
+        await silencing.add(on, wanted, reason, HOUR, author)
+    assert not (tmp_path / "x.db").exists()
+
+
+async def test_a_coin_in_letters_of_another_script_can_be_silenced(tmp_path: Path) -> None:
+    wanted = {"scope": "venue=binance,base=币安人生", "coin": "币安人生"}
+    await silencing.add(settings(tmp_path), wanted, "why", HOUR, None)
+    assert [wanted] == [one.matcher for one in await silencing.read(settings(tmp_path))]
+
+
+def test_a_reason_of_another_writer_steers_no_terminal_when_it_is_listed() -> None:
+    known = Silence(silence_id="s", matcher={"rule": "x"}, reason="a\x1b[2J\nb", author="é", from_ms=0, until_ms=60_000)
+    assert silencing.line(known, 0).endswith(r"é: a\x1b[2J\nb")
+
+
+@pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=91)])
 async def test_a_silence_has_an_end_that_people_meant(tmp_path: Path, lasts: timedelta) -> None:
-    with pytest.raises(silencing.CannotSilence, match="from a minute to a year"):
+    with pytest.raises(silencing.CannotSilence, match="from a minute to 90 days"):
         await silencing.add(settings(tmp_path), {"rule": "x"}, "why", lasts, None)
+
+
+async def test_a_silence_may_last_as_long_as_the_page_allows(tmp_path: Path) -> None:
+    await silencing.add(settings(tmp_path), {"rule": "x"}, "why", timedelta(days=90), None)
+    (known,) = await silencing.read(settings(tmp_path))
+    assert 90 * 86_400_000 == known.until_ms - known.from_ms
 
 
 async def test_a_silence_that_is_not_there_cannot_be_ended(tmp_path: Path) -> None:
