@@ -538,7 +538,11 @@ def schemas(out: Path, check: bool) -> None:
         if stale := contracts.differences(out):
             fail(f"out of step: {', '.join(stale)}; run `make schemas`")
         return
-    for path in contracts.write(out):
+    try:
+        written = contracts.write(out)
+    except OSError as error:
+        fail(f"cannot write to {error.filename or out}: {error.strerror}; name another folder in --out", status=2)
+    for path in written:
         click.echo(path)
 
 

@@ -142,6 +142,14 @@ def test_the_committed_schemas_are_in_step() -> None:
     assert (0, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize("out", ["/proc/nope", "file"])
+def test_schemas_that_cannot_be_written_are_one_sentence(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = liqwatch("schemas", "--out", out, cwd=tmp_path)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith(f"liqwatch: cannot write to {out}: ") and 1 == done.stderr.count("\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [
