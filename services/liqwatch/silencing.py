@@ -2,6 +2,7 @@
 
 import contextlib
 import getpass
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -49,7 +50,7 @@ def matcher(words: Sequence[str]) -> dict[str, str]:
 
 async def add(settings: Settings, wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str | None) -> str:
     """The id of a silence that begins now. Raises `CannotSilence` or `LogError`."""
-    asked = _asked(wanted, reason, lasts, author or getpass.getuser())
+    asked = _asked(wanted, reason, lasts, author or _user())
     now_ms = Clock().now_ms()
     silence = Silence(
         silence_id=secrets.token_hex(4),
@@ -75,6 +76,13 @@ def _asked(wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str
         return NewSilence.model_validate(asked)
     except ValidationError as error:
         raise CannotSilence(fault(error)) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # containers run as numbers that have no name
+        return f"user {os.getuid()}"
 
 
 async def end(settings: Settings, silence_id: str) -> None:

@@ -133,6 +133,14 @@ async def test_a_silence_may_last_as_long_as_the_page_allows(tmp_path: Path) -> 
     assert 90 * 86_400_000 == known.until_ms - known.from_ms
 
 
+async def test_a_user_without_a_name_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    await silencing.add(settings(tmp_path), {"rule": "x"}, "why", HOUR, None)
+    assert ["user 4000000000"] == [one.author for one in await silencing.read(settings(tmp_path))]
+
+
 async def test_a_silence_that_is_not_there_cannot_be_ended(tmp_path: Path) -> None:
     on = settings(tmp_path)
     await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
