@@ -4,7 +4,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from ..events import (
     Completeness,
@@ -24,9 +23,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _MARKS = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_MARKS}*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/,=-]+$")]
+# Written out where engines differ on what a blank is, so that who goes by the document is not refused.
+_NO_NAME = r"\s\x00-\x1f\x7f-\x9f\ufeff"
 # Coins are as the venue writes them, some in letters of other scripts; a scope may name one.
-Coin = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s,=\x00-\x1f\x7f-\x9f]+$")]
-Scope = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\s\x00-\x1f\x7f-\x9f]+$")]
+Coin = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^,={_NO_NAME}]+$")]
+Scope = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^{_NO_NAME}]+$")]
 _Absent = SkipJsonSchema[None]
 SHORTEST_SECONDS = 60  # of a silence
 LONGEST_SECONDS = 90 * 86_400
@@ -320,8 +321,7 @@ class Matcher(Shape):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set or None in self.model_dump(exclude_unset=True).values():
-            known = ", ".join(type(self).model_fields)
-            raise PydanticCustomError("nothing", "name at least one of {known}, and none as null", {"known": known})
+            raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}, and none as null")
         return self
 
 
@@ -348,7 +348,7 @@ def fault(error: ValidationError) -> str:
     """The first field that is wrong, and what is wrong with it."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"][:2]) or "body"  # what comes behind are words of pydantic's
-    return f"{where[:100]}: {_FAULTS.get(first['type'], first['msg'])}"
+    return f"{where[:100]}: {_FAULTS.get(first['type'], first['msg']).removeprefix('Value error, ')}"
 
 
 SHAPES: tuple[type[BaseModel], ...] = (
