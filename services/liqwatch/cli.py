@@ -433,7 +433,7 @@ def silence() -> None:
 @silence.command("add")
 @click.argument("match", nargs=-1, required=True, metavar="KEY=VALUE…")
 @click.option("--reason", required=True, help="Why; it stands in the record of what was held back.")
-@click.option("--for", "lasts", required=True, help="How long: 30m, 8h, 7d.")
+@click.option("--for", "lasts", required=True, help="How long: 30m, 8h, 7d; 90d at most.")
 @click.option("--author", help="Who; by default the user.")
 @_CONFIG
 def silence_add(match: tuple[str, ...], reason: str, lasts: str, author: str | None, config: Path | None) -> None:
@@ -540,7 +540,11 @@ def schemas(out: Path, check: bool) -> None:
         if stale := contracts.differences(out):
             fail(f"out of step: {', '.join(stale)}; run `make schemas`")
         return
-    for path in contracts.write(out):
+    try:
+        written = contracts.write(out)
+    except OSError as error:
+        fail(f"cannot write to {error.filename or out}: {error.strerror}; name another folder in --out", status=2)
+    for path in written:
         click.echo(path)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import getpass
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,17 +15,18 @@ from .alerter.silences import KEYS
 from .alerter.text import duration, moment
 from .assembly import build_log
 from .clock import Clock
-from .eventlog import Entry, Log, LogError, Record
+from .eventlog import Entry, Log, Record
+from .eventlog.sqlite_file import LogInUse
 from .events import Silence
 from .following import read_to_the_end
 from .settings import Settings
 from .spelling import did_you_mean
 from .topics import SILENCES
+from .web.shapes import LONGEST_SECONDS, SHORTEST_SECONDS, NewSilence, fault
 
 _WITHIN = 10.0  # seconds
 _MAX_ANSWER = 4096  # bytes that are read of a refusal
 _SHOWN = 120  # characters of it that are shown
-LONGEST = timedelta(days=366)
 
 
 class CannotSilence(Exception):
@@ -36,35 +38,51 @@ def matcher(words: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in words:
         key, is_pair, value = word.partition("=")
-        if key not in KEYS or not is_pair or not value:
+        if key not in KEYS:
             raise CannotSilence(f"{word!r}: write KEY=VALUE with one of {', '.join(KEYS)}{did_you_mean(key, KEYS)}")
+        if not is_pair or not value:
+            raise CannotSilence(f"{word!r}: a value is missing; write {key}=VALUE")
+        if key in found:
+            raise CannotSilence(f"{key} is given twice; a silence fits one value of each key, so add one for each")
         found[key] = value
     return found
 
 
 async def add(settings: Settings, wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str | None) -> str:
     """The id of a silence that begins now. Raises `CannotSilence` or `LogError`."""
-    if not timedelta(seconds=60) <= lasts <= LONGEST:
-        raise CannotSilence("a silence lasts from a minute to a year")
+    asked = _asked(wanted, reason, lasts, author or _user())
     now_ms = Clock().now_ms()
     silence = Silence(
         silence_id=secrets.token_hex(4),
-        matcher=dict(wanted),
-        reason=reason,
-        author=author or getpass.getuser(),
+        matcher=asked.matcher.model_dump(exclude_none=True),
+        reason=asked.reason,
+        author=asked.author,
         from_ms=now_ms,
-        until_ms=now_ms + int(lasts.total_seconds() * 1000),
+        until_ms=now_ms + asked.duration_seconds * 1000,
     )
     if not await _write(settings, silence.silence_id, silence.model_dump_json().encode(), now_ms):
-        body = {
-            "matcher": silence.matcher,
-            "reason": reason,
-            "author": silence.author,
-            "duration_seconds": int(lasts.total_seconds()),
-        }
-        answer = await _ask(settings, "POST", "silences", body)
+        answer = await _ask(settings, "POST", "silences", asked.model_dump(mode="json", exclude_none=True))
         return str(answer["silence_id"])
     return silence.silence_id
+
+
+def _asked(wanted: Mapping[str, str], reason: str, lasts: timedelta, author: str) -> NewSilence:
+    """By the page's own rules: what is silenced does not hang on which process holds the log."""
+    seconds = int(lasts.total_seconds())
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
+        raise CannotSilence(f"a silence lasts from a minute to {LONGEST_SECONDS // 86_400} days")
+    asked = {"matcher": dict(wanted), "reason": reason, "author": author, "duration_seconds": seconds}
+    try:
+        return NewSilence.model_validate(asked)
+    except ValidationError as error:
+        raise CannotSilence(fault(error)) from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # containers run as numbers that have no name
+        return f"user {os.getuid()}"
 
 
 async def end(settings: Settings, silence_id: str) -> None:
@@ -93,7 +111,7 @@ def line(silence: Silence, now_ms: int) -> str:
     begins = f"from {moment(silence.from_ms)} " if silence.from_ms > now_ms else ""
     left = duration(silence.until_ms - now_ms)
     until = f"{begins}until {moment(silence.until_ms)} ({left})"
-    return f"{silence.silence_id}  {what}  {until}  {silence.author}: {silence.reason}"
+    return _escaped(f"{silence.silence_id}  {what}  {until}  {silence.author}: {silence.reason}")
 
 
 async def _known(log: Log) -> dict[bytes, Silence]:
@@ -110,15 +128,17 @@ async def _known(log: Log) -> dict[bytes, Silence]:
 
 
 async def _write(settings: Settings, key: str, value: bytes | None, now_ms: int) -> bool:
-    """False where another process holds the embedded log: that one has to be asked."""
+    """False where another process holds the embedded log: that one has to be asked.
+
+    Of any other failure nobody else is asked: who answers on the page's port may be another instance, with a log of
+    its own.
+    """
     log = build_log(settings, Clock())
     try:
-        await log.open()
-    except LogError:
-        if settings.log.backend != "sqlite":
-            raise
-        return False
-    try:
+        try:
+            await log.open()
+        except LogInUse:
+            return False
         if settings.log.backend == "sqlite":
             await log.create([SILENCES])
         await log.append(SILENCES, [Entry(key.encode(), value, now_ms)])
@@ -152,6 +172,11 @@ async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, An
             f"another liqwatch writes the embedded log, and its live page at {page} does not answer "
             f"({type(error).__name__})"
         ) from None
+
+
+def _escaped(text: str) -> str:
+    """Others write the topic too: what would steer a terminal is shown as an escape."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
 def _printable(said: str) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,32 @@ def test_replay_needs_no_secret_of_the_settings_that_hold_the_rules(tmp_path: Pa
 def test_the_committed_schemas_are_in_step() -> None:
     done = liqwatch("schemas", "--check")
     assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize("out", ["/proc/nope", "file"])
+def test_schemas_that_cannot_be_written_are_one_sentence(out: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = liqwatch("schemas", "--out", out, cwd=tmp_path)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith(f"liqwatch: cannot write to {out}: ") and 1 == done.stderr.count("\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("rule=x", "--reason", os.fsdecode(b"bad \xff")),
+        ("rule=x", "--reason", "ok", "--author", os.fsdecode(b"bad \xff")),
+        (os.fsdecode(b"rule=bad\xff"), "--reason", "ok"),
+        (os.fsdecode(b"ru\xff=x"), "--reason", "ok"),
+        ("rule=x", "rule=y", "--reason", "ok"),
+        ("rule=", "--reason", "ok"),
+    ],
+)
+def test_a_silence_that_is_not_right_is_one_sentence(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = liqwatch("silence", "add", *words, "--for", "1h", cwd=tmp_path)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("liqwatch: ") and 1 == done.stderr.count("\n"), done.stderr
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_the_scenarios_of_the_command_line_are_those_of_the_simulator() -> None:

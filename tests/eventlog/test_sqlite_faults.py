@@ -1,6 +1,7 @@
 """What happens to the embedded log when its file, its disk or its process is in trouble."""
 
 import asyncio
+import errno
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 from liqwatch.clock import Clock
 from liqwatch.eventlog import Entry, LogError, LogUnavailable, Record
 from liqwatch.eventlog.sqlite import SqliteLog
+from liqwatch.eventlog.sqlite_file import LogInUse
 from liqwatch.topics import LIQUIDATIONS, TOTALS
 
 NOW = int(time.time() * 1000)
@@ -59,8 +61,28 @@ async def everything(log: SqliteLog, count: int) -> list[Record]:
 
 async def test_a_second_writer_is_refused_and_told_who_writes(opened: Opened, path: Path) -> None:
     await opened()
-    with pytest.raises(LogError, match=rf"{path.name}: another liqwatch writes it \(process {os.getpid()}\)"):
+    with pytest.raises(LogInUse, match=rf"{path.name}: another liqwatch writes it \(process {os.getpid()}\)"):
         await SqliteLog(path, Clock()).open()
+
+
+async def test_a_disk_that_has_no_locks_is_not_taken_for_another_writer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_handle: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none_left)
+    with pytest.raises(LogError, match=r"cannot be opened .*No locks available") as error:
+        await SqliteLog(path, Clock()).open()
+    assert not isinstance(error.value, LogInUse)
+
+
+async def test_a_path_may_be_of_any_bytes(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"not-utf8-\xff?.db")
+    log = SqliteLog(path, Clock())
+    await log.open()
+    await log.close()
+    assert path.exists()
 
 
 async def test_the_file_is_free_again_after_close(opened: Opened) -> None:
@@ -72,8 +94,10 @@ async def test_another_process_may_read_while_one_writes(opened: Opened, path: P
     log = await opened()
     script = f"""
 import asyncio
+import errno
 from liqwatch.clock import Clock
 from liqwatch.eventlog.sqlite import SqliteLog
+from liqwatch.eventlog.sqlite_file import LogInUse
 from liqwatch.topics import LIQUIDATIONS
 
 async def main():
@@ -199,6 +223,7 @@ import asyncio, os, sys
 from liqwatch.clock import Clock
 from liqwatch.eventlog import LogError
 from liqwatch.eventlog.sqlite import SqliteLog
+from liqwatch.eventlog.sqlite_file import LogInUse
 
 async def main():
     try:

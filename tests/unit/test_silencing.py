@@ -1,5 +1,7 @@
 """`liqwatch silence`: what is written, what is refused, and what is said where another process writes the log."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from aiohttp import web
 from liqwatch import silencing
 from liqwatch.assembly import build_log
 from liqwatch.clock import Clock
-from liqwatch.eventlog import Entry
+from liqwatch.eventlog import Entry, LogError
+from liqwatch.events import Silence
 from liqwatch.settings import Settings
 from liqwatch.topics import SILENCES, TOPICS
 
@@ -44,16 +47,98 @@ async def test_a_record_that_cannot_be_read_hides_no_silence(tmp_path: Path) -> 
     assert [known] == [one.silence_id for one in await silencing.read(on)]
 
 
-@pytest.mark.parametrize("words", [["rule"], ["rul=x"], ["rule="], [""]])
+@asynccontextmanager
+async def page(status: int, said: str) -> AsyncIterator[tuple[int, list[Any]]]:
+    """A page that answers so to every silence: its port, and what it was sent."""
+    sent: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        sent.append(await request.json())
+        return web.Response(status=status, text=said, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_post("/api/v1/silences", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1], sent
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("words", [["rul=x"], ["rul="], ["=x"], [""]])
 def test_a_matcher_that_means_nothing_is_refused(words: list[str]) -> None:
     with pytest.raises(silencing.CannotSilence, match="write KEY=VALUE with one of rule, scope"):
         silencing.matcher(words)
 
 
-@pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=367)])
+@pytest.mark.parametrize("word", ["rule", "rule="])
+def test_a_key_without_a_value_is_said_to_lack_it(word: str) -> None:
+    with pytest.raises(silencing.CannotSilence, match=f"^'{word}': a value is missing; write rule=VALUE$"):
+        silencing.matcher([word])
+
+
+def test_a_key_given_twice_is_refused_since_the_first_would_be_lost() -> None:
+    with pytest.raises(silencing.CannotSilence, match=r"^rule is given twice"):
+        silencing.matcher(["rule=longs-24h", "coin=BTC", "rule=foo"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason", "author", "said"),
+    [
+        ({"side": "sideways"}, "why", "me", r"^matcher\.side: Input should be 'long', 'short' or 'both'$"),
+        ({"kind": "nonsense"}, "why", "me", r"^matcher\.kind: Input should be 'level', "),
+        ({"severity": "loud"}, "why", "me", r"^matcher\.severity: Input should be 'info', "),
+        ({"rule": "two words"}, "why", "me", r"^matcher\.rule: a character in it is not allowed"),
+        ({"coin": "B\x1bTC"}, "why", "me", r"^matcher\.coin: a character in it is not allowed"),
+        ({"rule": "bad \udcff"}, "why", "me", r"^matcher\.rule: not valid UTF-8$"),
+        ({}, "why", "me", r"^matcher: name at least one of rule, scope"),
+        ({"rule": "x"}, "", "me", "^reason: String should have at least 1 character$"),
+        ({"rule": "x"}, "x" * 5_000, "me", "^reason: String should have at most 500 characters$"),
+        ({"rule": "x"}, "red \x1b[31m", "me", "^reason: a character in it is not allowed"),
+        ({"rule": "x"}, "bad \udcff", "me", "^reason: not valid UTF-8$"),
+        ({"rule": "x"}, "why", "bad \udcff", "^author: not valid UTF-8$"),
+    ],
+)
+async def test_what_the_page_would_refuse_is_not_written_to_the_log_either(
+    tmp_path: Path, wanted: dict[str, str], reason: str, author: str, said: str
+) -> None:
+    on = settings(tmp_path)
+    with pytest.raises(silencing.CannotSilence, match=said):
+        await silencing.add(on, wanted, reason, HOUR, author)
+    assert not (tmp_path / "x.db").exists()
+
+
+async def test_a_coin_in_letters_of_another_script_can_be_silenced(tmp_path: Path) -> None:
+    wanted = {"scope": "venue=binance,base=币安人生", "coin": "币安人生"}
+    await silencing.add(settings(tmp_path), wanted, "why", HOUR, None)
+    assert [wanted] == [one.matcher for one in await silencing.read(settings(tmp_path))]
+
+
+def test_a_reason_of_another_writer_steers_no_terminal_when_it_is_listed() -> None:
+    known = Silence(silence_id="s", matcher={"rule": "x"}, reason="a\x1b[2J\nb", author="é", from_ms=0, until_ms=60_000)
+    assert silencing.line(known, 0).endswith(r"é: a\x1b[2J\nb")
+
+
+@pytest.mark.parametrize("lasts", [timedelta(seconds=59), timedelta(days=91)])
 async def test_a_silence_has_an_end_that_people_meant(tmp_path: Path, lasts: timedelta) -> None:
-    with pytest.raises(silencing.CannotSilence, match="from a minute to a year"):
+    with pytest.raises(silencing.CannotSilence, match="from a minute to 90 days"):
         await silencing.add(settings(tmp_path), {"rule": "x"}, "why", lasts, None)
+
+
+async def test_a_silence_may_last_as_long_as_the_page_allows(tmp_path: Path) -> None:
+    await silencing.add(settings(tmp_path), {"rule": "x"}, "why", timedelta(days=90), None)
+    (known,) = await silencing.read(settings(tmp_path))
+    assert 90 * 86_400_000 == known.until_ms - known.from_ms
+
+
+async def test_a_user_without_a_name_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000)
+    await silencing.add(settings(tmp_path), {"rule": "x"}, "why", HOUR, None)
+    assert ["user 4000000000"] == [one.author for one in await silencing.read(settings(tmp_path))]
 
 
 async def test_a_silence_that_is_not_there_cannot_be_ended(tmp_path: Path) -> None:
@@ -85,26 +170,49 @@ async def test_while_another_process_writes_the_log_its_page_is_asked(
         await running.close()
 
 
-async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
-    async def refuse(_request: web.Request) -> web.Response:
-        return web.Response(status=403, text="no\x1b[2J \n\n way " + "x" * 5000)
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("notes.txt", r"notes\.txt: damaged \(file is not a database\)"),
+        ("folder", "folder: cannot be opened"),
+        ("notes.txt/x.db", r"x\.db: cannot be opened"),
+    ],
+)
+async def test_a_log_that_cannot_be_opened_sends_the_silence_to_no_other_instance(
+    tmp_path: Path, path: str, said: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("buy milk\n" * 500)
+    (tmp_path / "folder").mkdir()
+    async with page(201, '{"silence_id": "of another instance"}') as (port, sent):
+        own = {"log": {"path": str(tmp_path / path)}, "web": {"token": "t", "port": port}}
+        with pytest.raises(LogError, match=said):
+            await silencing.add(Settings.model_validate(own), {"rule": "x"}, "why", HOUR, None)
+    assert [] == sent
 
-    app = web.Application()
-    app.router.add_post("/api/v1/silences", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    on = settings(tmp_path, token="t", port=port)
-    running = build_log(on, Clock())
-    await running.open()
-    try:
-        await running.create(TOPICS.values())
-        with pytest.raises(silencing.CannotSilence) as error:
-            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
-    finally:
-        await running.close()
-        await runner.cleanup()
+
+async def test_the_page_is_sent_the_silence_while_its_process_writes_the_log(tmp_path: Path) -> None:
+    async with page(201, '{"silence_id": "made"}') as (port, sent):
+        on = settings(tmp_path, token="t", port=port)
+        running = build_log(on, Clock())
+        await running.open()
+        try:
+            assert "made" == await silencing.add(on, {"rule": "x"}, "why", HOUR, "me")
+        finally:
+            await running.close()
+    assert [{"matcher": {"rule": "x"}, "reason": "why", "author": "me", "duration_seconds": 3600}] == sent
+
+
+async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
+    async with page(403, "no\x1b[2J \n\n way " + "x" * 5000) as (port, _):
+        on = settings(tmp_path, token="t", port=port)
+        running = build_log(on, Clock())
+        await running.open()
+        try:
+            await running.create(TOPICS.values())
+            with pytest.raises(silencing.CannotSilence) as error:
+                await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+        finally:
+            await running.close()
     start = f"the live page at 127.0.0.1:{port} says 403: no?[2J way xxx"
     assert (start, "…") == (str(error.value)[: len(start)], str(error.value)[-1])
     assert len(str(error.value)) < 170

@@ -34,6 +34,10 @@ CREATE TABLE groups (
 """
 
 
+class LogInUse(LogError):
+    """Another log, of this process or another one, writes the file; nothing is wrong with the file."""
+
+
 def in_words(error: sqlite3.Error | OSError, path: Path) -> LogError:
     """What happened to the file and what to do. `LogUnavailable` where the same call may work later."""
     text = str(error)
@@ -78,7 +82,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """A connection in autocommit mode that any thread may use, one at a time."""
     mode = "ro" if read_only else "rwc"
     connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+        f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
@@ -121,13 +125,16 @@ class WriterLock:
         self._handle = os.open(side, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.read(self._handle, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(self._handle)
-            raise LogError(
+            raise LogInUse(
                 f"{path}: another liqwatch writes it (process {holder}); stop that one, "
                 f"or name another file in log.path"
             ) from None
+        except OSError:  # a file system that has no locks, or none left: nobody holds it
+            os.close(self._handle)
+            raise
         os.ftruncate(self._handle, 0)
         os.write(self._handle, str(os.getpid()).encode())
 

@@ -1,8 +1,8 @@
 """The shapes of what the API takes and gives: the schemas of the OpenAPI document, and the check of what is sent."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from ..events import (
@@ -15,6 +15,7 @@ from ..events import (
     SideOrBoth,
     VenueCoverage,
 )
+from ..rulesettings import RuleKind, Severity
 from .problems import Problem
 
 Count = Annotated[int, Field(ge=0)]
@@ -22,8 +23,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _MARKS = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_MARKS}*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/,=-]+$")]
+# Written out where engines differ on what a blank is, so that who goes by the document is not refused.
+_NO_NAME = r"\s\x00-\x1f\x7f-\x9f\ufeff"
+# Coins are as the venue writes them, some in letters of other scripts; a scope may name one.
+Coin = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^,={_NO_NAME}]+$")]
+Scope = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^{_NO_NAME}]+$")]
 _Absent = SkipJsonSchema[None]
-_LONGEST_SECONDS = 90 * 86_400
+SHORTEST_SECONDS = 60  # of a silence
+LONGEST_SECONDS = 90 * 86_400
+_FAULTS = {  # what pydantic says of these speaks of regular expressions and codecs
+    "string_pattern_mismatch": "a character in it is not allowed, such as a line break, a control character, or in a "
+    "name a blank",
+    "string_unicode": "not valid UTF-8",
+}
 
 
 def _whole(value: object) -> object:
@@ -298,35 +310,45 @@ class Matcher(Shape):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     rule: Word | _Absent = None
-    scope: Word | _Absent = None
+    scope: Scope | _Absent = None
     side: SideOrBoth | _Absent = None
-    severity: Word | _Absent = None
+    severity: Severity | _Absent = None
     window: Word | _Absent = None
-    kind: Word | _Absent = None
+    kind: RuleKind | _Absent = None
     venue: Word | _Absent = None
-    coin: Word | _Absent = None
+    coin: Coin | _Absent = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set or None in self.model_dump(exclude_unset=True).values():
+            raise ValueError(f"name at least one of {', '.join(type(self).model_fields)}, and none as null")
+        return self
 
 
 class NewSilence(Shape):
-    """A silence that begins now."""
+    """A silence that begins now. The one check of it, whether it comes by HTTP or from the command line."""
 
     matcher: Matcher
     reason: Line
     author: Line
-    duration_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SECONDS, strict=True), BeforeValidator(_whole)]
+    duration_seconds: Annotated[
+        int, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS, strict=True), BeforeValidator(_whole)
+    ]
 
 
 def new_silence(body: bytes) -> NewSilence:
     """What a POST asks for. Raises `Problem`, saying which field is wrong."""
     try:
-        wanted = NewSilence.model_validate_json(body)
+        return NewSilence.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"][:4]) or "body"
-        raise Problem(400, f"{where[:100]}: {first['msg']}") from None
-    if not wanted.matcher.model_fields_set or None in wanted.matcher.model_dump(exclude_unset=True).values():
-        raise Problem(400, f"matcher: name at least one of {', '.join(Matcher.model_fields)}, and none as null")
-    return wanted
+        raise Problem(400, fault(error)) from None
+
+
+def fault(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"][:2]) or "body"  # what comes behind are words of pydantic's
+    return f"{where[:100]}: {_FAULTS.get(first['type'], first['msg']).removeprefix('Value error, ')}"
 
 
 SHAPES: tuple[type[BaseModel], ...] = (
