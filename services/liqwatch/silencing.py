@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+import orjson
 from pydantic import ValidationError
 
 from .alerter.silences import KEYS
@@ -165,7 +166,7 @@ async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, An
         ):
             if response.status < 300:
                 return await response.json() if response.status != 204 else {}
-            said = _printable((await response.content.read(_MAX_ANSWER)).decode(errors="replace"))
+            said = _printable(_detail(await response.content.read(_MAX_ANSWER)))
             raise CannotSilence(f"the live page at {page} says {response.status}: {said}")
     except (aiohttp.ClientError, TimeoutError) as error:
         raise CannotSilence(
@@ -177,6 +178,15 @@ async def _ask(settings: Settings, method: str, path: str, body: Mapping[str, An
 def _escaped(text: str) -> str:
     """Others write the topic too: what would steer a terminal is shown as an escape."""
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+
+
+def _detail(body: bytes) -> str:
+    """The sentence of a problem; of anything else, which some other server may have said, all of it."""
+    with contextlib.suppress(orjson.JSONDecodeError):
+        problem = orjson.loads(body)
+        if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
+            return str(problem["detail"])
+    return body.decode(errors="replace")
 
 
 def _printable(said: str) -> str:

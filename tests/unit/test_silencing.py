@@ -216,3 +216,37 @@ async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path
     start = f"the live page at 127.0.0.1:{port} says 403: no?[2J way xxx"
     assert (start, "…") == (str(error.value)[: len(start)], str(error.value)[-1])
     assert len(str(error.value)) < 170
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"reason: write why\\u001b[2J"}',
+         "reason: write why?[2J"),
+        (b'{"detail":7}', '{"detail":7}'),
+        (b'["no"]', '["no"]'),
+        (b"", ""),
+        (b"\xff", "\ufffd"),
+    ],
+)  # fmt: skip
+async def test_of_a_refusal_only_its_sentence_is_shown(tmp_path: Path, body: bytes, said: str) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=400, body=body, content_type="application/problem+json")
+
+    app = web.Application()
+    app.router.add_post("/api/v1/silences", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    on = settings(tmp_path, token="t", port=port)
+    running = build_log(on, Clock())
+    await running.open()
+    try:
+        await running.create(TOPICS.values())
+        with pytest.raises(silencing.CannotSilence) as error:
+            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
+    finally:
+        await running.close()
+        await runner.cleanup()
+    assert f"the live page at 127.0.0.1:{port} says 400: {said}" == str(error.value)
