@@ -8,8 +8,9 @@ from decimal import Decimal
 from ..spelling import did_you_mean
 from .problems import Problem
 
-# A venue is a name of ours; a coin is as the venue writes it: printable, without blanks, commas or equal signs.
-SCOPE = r"^(all|venue=[A-Za-z0-9_.-]{1,64}|(venue=[A-Za-z0-9_.-]{1,64},)?base=[^\s,=\x00-\x1f\x7f]{1,64})$"
+# A venue is a name of ours; a coin is as the venue writes it: printable, without blanks, commas or equal signs. Written
+# out where engines differ on what a blank is, so that who goes by the document is not refused.
+SCOPE = r"^(all|venue=[A-Za-z0-9_.-]{1,64}|(venue=[A-Za-z0-9_.-]{1,64},)?base=[^\s,=\x00-\x1f\x7f-\x9f\ufeff]{1,64})$"
 VENUE = r"^[A-Za-z0-9_.-]{1,64}$"
 MINUTES = 1_440
 STEPS = (60, 300, 900, 3600)
