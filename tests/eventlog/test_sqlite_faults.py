@@ -94,10 +94,8 @@ async def test_another_process_may_read_while_one_writes(opened: Opened, path: P
     log = await opened()
     script = f"""
 import asyncio
-import errno
 from liqwatch.clock import Clock
 from liqwatch.eventlog.sqlite import SqliteLog
-from liqwatch.eventlog.sqlite_file import LogInUse
 from liqwatch.topics import LIQUIDATIONS
 
 async def main():
@@ -223,7 +221,6 @@ import asyncio, os, sys
 from liqwatch.clock import Clock
 from liqwatch.eventlog import LogError
 from liqwatch.eventlog.sqlite import SqliteLog
-from liqwatch.eventlog.sqlite_file import LogInUse
 
 async def main():
     try:

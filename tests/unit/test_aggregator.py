@@ -156,8 +156,10 @@ async def test_a_crossing_does_not_wait_for_the_tick(stage: Stage, monkeypatch: 
         await until(stage.live)
         monkeypatch.setattr(publisher.Publisher, "tick", tick)
         await until(lambda: ticks > 0)
+        beats = sum(1 for record in stage.log.all(TOTALS) if record.key.endswith(b"heartbeat"))
         await stage.say(liquidation("a", stage.time.ms, "1"))
         await until(lambda: stage.usd() == (1_000_000, 0))
+        assert beats == sum(1 for record in stage.log.all(TOTALS) if record.key.endswith(b"heartbeat"))
 
 
 @pytest.mark.usefixtures("quick_burial")

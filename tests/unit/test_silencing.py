@@ -48,13 +48,13 @@ async def test_a_record_that_cannot_be_read_hides_no_silence(tmp_path: Path) -> 
 
 
 @asynccontextmanager
-async def page(status: int, said: str) -> AsyncIterator[tuple[int, list[Any]]]:
+async def page(status: int, said: bytes) -> AsyncIterator[tuple[int, list[Any]]]:
     """A page that answers so to every silence: its port, and what it was sent."""
     sent: list[Any] = []
 
     async def answer(request: web.Request) -> web.Response:
         sent.append(await request.json())
-        return web.Response(status=status, text=said, content_type="application/json")
+        return web.Response(status=status, body=said, content_type="application/json")
 
     app = web.Application()
     app.router.add_post("/api/v1/silences", answer)
@@ -65,6 +65,18 @@ async def page(status: int, said: str) -> AsyncIterator[tuple[int, list[Any]]]:
         yield runner.addresses[0][1], sent
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def held(on: Settings) -> AsyncIterator[None]:
+    """Another process writes the log."""
+    running = build_log(on, Clock())
+    await running.open()
+    try:
+        await running.create(TOPICS.values())
+        yield
+    finally:
+        await running.close()
 
 
 @pytest.mark.parametrize("words", [["rul=x"], ["rul="], ["=x"], [""]])
@@ -160,14 +172,9 @@ async def test_while_another_process_writes_the_log_its_page_is_asked(
     tmp_path: Path, web: dict[str, Any], said: str
 ) -> None:
     on = settings(tmp_path, **web)
-    running = build_log(on, Clock())
-    await running.open()
-    try:
-        await running.create(TOPICS.values())
+    async with held(on):
         with pytest.raises(silencing.CannotSilence, match=said):
             await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
-    finally:
-        await running.close()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,7 @@ async def test_a_log_that_cannot_be_opened_sends_the_silence_to_no_other_instanc
 ) -> None:
     (tmp_path / "notes.txt").write_text("buy milk\n" * 500)
     (tmp_path / "folder").mkdir()
-    async with page(201, '{"silence_id": "of another instance"}') as (port, sent):
+    async with page(201, b'{"silence_id": "of another instance"}') as (port, sent):
         own = {"log": {"path": str(tmp_path / path)}, "web": {"token": "t", "port": port}}
         with pytest.raises(LogError, match=said):
             await silencing.add(Settings.model_validate(own), {"rule": "x"}, "why", HOUR, None)
@@ -191,28 +198,19 @@ async def test_a_log_that_cannot_be_opened_sends_the_silence_to_no_other_instanc
 
 
 async def test_the_page_is_sent_the_silence_while_its_process_writes_the_log(tmp_path: Path) -> None:
-    async with page(201, '{"silence_id": "made"}') as (port, sent):
+    async with page(201, b'{"silence_id": "made"}') as (port, sent):
         on = settings(tmp_path, token="t", port=port)
-        running = build_log(on, Clock())
-        await running.open()
-        try:
+        async with held(on):
             assert "made" == await silencing.add(on, {"rule": "x"}, "why", HOUR, "me")
-        finally:
-            await running.close()
     assert [{"matcher": {"rule": "x"}, "reason": "why", "author": "me", "duration_seconds": 3600}] == sent
 
 
 async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path) -> None:
-    async with page(403, "no\x1b[2J \n\n way " + "x" * 5000) as (port, _):
+    async with page(403, b"no\x1b[2J \n\n way " + b"x" * 5000) as (port, _):
         on = settings(tmp_path, token="t", port=port)
-        running = build_log(on, Clock())
-        await running.open()
-        try:
-            await running.create(TOPICS.values())
+        async with held(on):
             with pytest.raises(silencing.CannotSilence) as error:
                 await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
-        finally:
-            await running.close()
     start = f"the live page at 127.0.0.1:{port} says 403: no?[2J way xxx"
     assert (start, "…") == (str(error.value)[: len(start)], str(error.value)[-1])
     assert len(str(error.value)) < 170
@@ -230,23 +228,9 @@ async def test_what_a_server_says_is_short_and_steers_no_terminal(tmp_path: Path
     ],
 )  # fmt: skip
 async def test_of_a_refusal_only_its_sentence_is_shown(tmp_path: Path, body: bytes, said: str) -> None:
-    async def refuse(_request: web.Request) -> web.Response:
-        return web.Response(status=400, body=body, content_type="application/problem+json")
-
-    app = web.Application()
-    app.router.add_post("/api/v1/silences", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    on = settings(tmp_path, token="t", port=port)
-    running = build_log(on, Clock())
-    await running.open()
-    try:
-        await running.create(TOPICS.values())
-        with pytest.raises(silencing.CannotSilence) as error:
-            await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
-    finally:
-        await running.close()
-        await runner.cleanup()
+    async with page(400, body) as (port, _):
+        on = settings(tmp_path, token="t", port=port)
+        async with held(on):
+            with pytest.raises(silencing.CannotSilence) as error:
+                await silencing.add(on, {"rule": "x"}, "why", HOUR, None)
     assert f"the live page at 127.0.0.1:{port} says 400: {said}" == str(error.value)

@@ -139,7 +139,7 @@ async def test_the_command_reads_it_from_the_log(config: Path) -> None:
     assert 0 == done.returncode, done.stderr
     (row,) = json.loads(done.stdout)["venues"]
     assert ("okx", True, ["not watched before"]) == (row["venue"], row["watched"], [g["reason"] for g in row["gaps"]])
-    assert 0.5 == pytest.approx(row["share"], abs=0.03)
+    assert 0.5 == pytest.approx(row["share"], abs=0.02)
     shown = liqwatch("coverage", "--config", str(config)).stdout
     assert "okx" in shown and "not watched before" in shown
     assert "did you mean 'okx'" in liqwatch("coverage", "okxx", "--config", str(config)).stderr
