@@ -13,3 +13,8 @@ def money(usd: int) -> str:
             part = dollars * 10**places // 10**power - whole * 10**places
             return f"${whole}.{part:0{places}d}{suffix}" if places else f"${whole}{suffix}"
     return f"${dollars:,}"
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """`1 step`, `2 steps`; `more` where that is not `one` with an s."""
+    return f"{number} {one if number == 1 else more or one + 's'}"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from .alerter import whereabouts
 from .alerter.incidents import attempts
 from .alerter.text import duration, moment
-from .amounts import money
+from .amounts import counted, money
 from .assembly import build_log
 from .clock import Clock
 from .eventlog import EARLIEST, Log, Record, since
@@ -181,8 +181,7 @@ def listing(found: Iterable[Incident], now_ms: int) -> list[str]:
         lasted = duration((one.closed_ms or now_ms) - one.opened_ms)
         state = f"open for {lasted}" if one.closed_ms is None else f"closed after {lasted}"
         peak = f"at most {money(micros(one.peak_usd))}" if micros(one.peak_usd) else one.rule_kind
-        steps = f"{len(one.steps)} step{'s' if len(one.steps) != 1 else ''}"
-        lines.append(f"{one.incident_id}  {moment(one.opened_ms)}  {state}, {peak}, {steps}")
+        lines.append(f"{one.incident_id}  {moment(one.opened_ms)}  {state}, {peak}, {counted(len(one.steps), 'step')}")
         lines.append(f"    {one.steps[-1].headline if one.steps else ''}")
     return lines
 

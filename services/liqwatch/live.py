@@ -13,6 +13,7 @@ from rich.console import Console
 from . import topics
 from .alerter.text import duration
 from .alerter.trial import notify_test
+from .amounts import counted
 from .assembly import Process, build_log
 from .clock import Clock
 from .collector.service import CollectorService
@@ -185,7 +186,7 @@ async def list_topics(settings: Settings) -> list[str]:
             is_there = (
                 "missing"
                 if state is None
-                else f"{state.partitions} partition{'s' if state.partitions != 1 else ''}, "
+                else f"{counted(state.partitions, 'partition')}, "
                 f"retention {how_long(state.retention)}"
                 f"{', compacted' if state.compacted else ''}"
             )
@@ -201,4 +202,4 @@ def how_long(kept: timedelta | None) -> str:
         return "for ever"
     if kept % timedelta(days=1):
         return duration(int(kept.total_seconds() * 1000))
-    return f"{kept.days} day{'s' if kept.days != 1 else ''}"
+    return counted(kept.days, "day")

@@ -20,7 +20,7 @@ from .events import SIDES, PriceKind, Side
 from .peaks import Peaks
 from .replaying.judging import RulesOnThePast
 from .settings import AggregatorSettings, RuleSettings, window_name
-from .wire import Liquidation, decode_liquidation, encode, micros, usd_text
+from .wire import UNREADABLE, Liquidation, decode_liquidation, encode, micros, usd_text
 
 _SHOWN = 200  # characters of an error text
 _AT_ONCE = 100_000  # events that the window is given together: as lines, some 40 MB
@@ -214,7 +214,7 @@ def _events(paths: Iterable[Path]) -> Iterator[tuple[Liquidation, bytes | None]]
                 event, raw = _decoded(line)
                 if not _plain_numbers(f"{event.price},{event.quantity},{event.notional_usd}"):
                     raise ValueError("price, quantity and notional_usd have to be plain decimals")
-            except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            except UNREADABLE as error:
                 if line.strip():
                     print(f"{path}:{number}: not a Liquidation: {str(error)[:_SHOWN]}", file=sys.stderr)
                 continue

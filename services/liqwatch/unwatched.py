@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from .alerter.text import duration, moment
+from .amounts import counted
 from .assembly import build_log
 from .clock import Clock
 from .coverage import CoverageBook, Gap, newest
@@ -128,7 +129,7 @@ def words(from_ms: int, to_ms: int, found: Sequence[Watched]) -> Iterator[str]:
         now = "watched" if one.is_watched else "NOT WATCHED"
         number = sum(not gap.filled for gap in one.gaps)
         longest = f", the longest {duration(one.longest_ms)}" if number else ""
-        gaps = f"{number} gap{'s' if number != 1 else ''}{longest}"
+        gaps = f"{counted(number, 'gap')}{longest}"
         yield f"{one.venue:{width}}  {_percent(one.share):>7}  {now:11}  {gaps}"
     every = [(gap, one.venue) for one in found for gap in one.gaps]
     if every:

@@ -124,6 +124,16 @@ decode_totals = msgspec.json.Decoder(Totals | Heartbeat).decode
 decode_bar = msgspec.json.Decoder(Bar).decode
 
 
+def largest_record(event: Liquidation | None) -> LargestRecord | None:
+    """What totals say of the largest event of a window."""
+    if event is None:
+        return None
+    return LargestRecord(
+        event.event_id, event.venue, event.symbol, event.base, event.side, event.price, event.notional_usd,
+        event.event_time_ms, event.unit,
+    )  # fmt: skip
+
+
 def micros(usd: str) -> int:
     """`usd`, a decimal string, as integer micro-dollars, rounded half-even.
 

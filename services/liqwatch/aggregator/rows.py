@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..eventlog import Entry
-from ..wire import Heartbeat, LargestRecord, Liquidation, Totals, encode, usd_text
+from ..wire import Heartbeat, Totals, encode, largest_record, usd_text
 from .partition import Owned, Row
 from .window import RollingTotals, SideTotals, WindowTotals
 
@@ -68,22 +68,6 @@ def _message(window: RollingTotals, owned: Owned, row: Row, totals: WindowTotals
         totals.long.events,
         usd_text(totals.short.usd),
         totals.short.events,
-        _largest(totals.long.largest),
-        _largest(totals.short.largest),
-    )
-
-
-def _largest(record: Liquidation | None) -> LargestRecord | None:
-    if record is None:
-        return None
-    return LargestRecord(
-        record.event_id,
-        record.venue,
-        record.symbol,
-        record.base,
-        record.side,
-        record.price,
-        record.notional_usd,
-        record.event_time_ms,
-        record.unit,
+        largest_record(totals.long.largest),
+        largest_record(totals.short.largest),
     )

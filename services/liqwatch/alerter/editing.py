@@ -22,7 +22,7 @@ from .journal import Fenced, Journal, Unwritable
 from .notices import farewell, in_form, summary, written_anew
 from .notifiers.base import Accepted, Edits, Notice, NotSent, Outcome, Refused, Response, place, word
 from .pace import Bucket
-from .sending import Sender
+from .sending import Sender, ask
 from .underway import BEGUN_WITHIN
 
 _LONGEST_BACKOFF = 300.0  # seconds
@@ -212,12 +212,8 @@ class Editing:
     async def _edit(self, made: Notice, message_id: str, begun: float) -> Outcome:
         """`begun`: when it was last known to be ours to tell, by the loop's clock."""
         self._bucket.use(asyncio.get_running_loop().time())
-        answer = await self._sender.send(
-            self._notifier.edit(made, message_id),
-            timeout=self._settings.timeout.total_seconds(),
-            allow_private=self._settings.allow_private,
-            not_after=begun + BEGUN_WITHIN,
-        )
+        request = self._notifier.edit(made, message_id)
+        answer = await ask(self._sender, request, self._settings, not_after=begun + BEGUN_WITHIN)
         outcome = self._notifier.edited(answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, Accepted | Refused):
             self._backoff.reset()

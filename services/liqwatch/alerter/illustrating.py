@@ -16,7 +16,7 @@ from ..settings import TargetSettings
 from .notices import in_form
 from .notifiers.base import Accepted, NotSent, Outcome, Picture, Response, TakesPictures, word
 from .pace import Bucket
-from .sending import Sender
+from .sending import Sender, ask
 from .zones import Zone, told_in
 
 QUEUE_SIZE = 4
@@ -140,9 +140,7 @@ async def upload(notifier: TakesPictures, picture: Picture, settings: TargetSett
     try:
         request = next(talk)
         while True:
-            answer = await sender.send(
-                request, timeout=settings.timeout.total_seconds(), allow_private=settings.allow_private
-            )
+            answer = await ask(sender, request, settings)
             if not isinstance(answer, Response):
                 return answer
             request = talk.send(answer)

@@ -172,6 +172,24 @@ async def _body(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
+async def ask(
+    sender: Sender,
+    request: HttpRequest | Emission,
+    settings: TargetSettings,
+    *,
+    not_after: float | None = None,
+    max_answer: int = MAX_ANSWER,
+) -> Response | Failure:
+    """One request by the settings of its target: see `Sender.send`."""
+    return await sender.send(
+        request,
+        timeout=settings.timeout.total_seconds(),
+        allow_private=settings.allow_private,
+        not_after=not_after,
+        max_answer=max_answer,
+    )
+
+
 async def send(
     notifier: Notifier,
     request: HttpRequest | Emission,
@@ -180,10 +198,5 @@ async def send(
     not_after: float | None = None,
 ) -> Outcome:
     """One attempt to make a target's notifier heard; not begun after that time of the loop."""
-    answer = await sender.send(
-        request,
-        timeout=settings.timeout.total_seconds(),
-        allow_private=settings.allow_private,
-        not_after=not_after,
-    )
+    answer = await ask(sender, request, settings, not_after=not_after)
     return notifier.judge(answer) if isinstance(answer, Response) else answer

@@ -17,7 +17,7 @@ from ..metrics import AlerterMetrics
 from ..settings import TargetSettings
 from .incidents import Delivery
 from .notifiers.base import Accepted, Notice, Notifier, NotSent, Outcome, Refused, Response, Searches, Unknown
-from .sending import MAX_HISTORY, Sender
+from .sending import MAX_HISTORY, Sender, ask
 
 _CLOCKS_DIFFER_MS = 30_000  # those of two machines, and more than that is a step
 _SEARCHES = 3  # tries to look a message up before it is sent again
@@ -125,12 +125,7 @@ class Unclear:
     async def _look(self, made: Notice) -> Outcome:
         searches = self._notifier
         assert isinstance(searches, Searches)  # noqa: S101 - asked before
-        answer = await self._sender.send(
-            searches.search(made),
-            timeout=self._settings.timeout.total_seconds(),
-            allow_private=self._settings.allow_private,
-            max_answer=MAX_HISTORY,
-        )
+        answer = await ask(self._sender, searches.search(made), self._settings, max_answer=MAX_HISTORY)
         outcome = searches.found(made, answer) if isinstance(answer, Response) else answer
         if isinstance(outcome, NotSent) and not isinstance(answer, Response):
             return Unknown(outcome.reason, outcome.after)  # the question did not arrive, which says nothing else

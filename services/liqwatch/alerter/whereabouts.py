@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..amounts import counted
 from ..events import Attempt, Incident, Step
 from .incidents import Delivery, attempts, step_at, undelivered
 
@@ -43,5 +44,5 @@ def words(tried: Sequence[Attempt], *, is_waiting: bool) -> str:
     if not tried:
         return "waits behind an earlier message" if is_waiting else "not tried yet"
     repeats = sum(attempt.repeat for attempt in tried)
-    said = f"{tried[-1].outcome or 'under way'}, {len(tried)} {'try' if len(tried) == 1 else 'tries'}"
-    return f"{said}, {repeats} repeat{'s' if repeats != 1 else ''}" if repeats else said
+    said = f"{tried[-1].outcome or 'under way'}, {counted(len(tried), 'try', 'tries')}"
+    return f"{said}, {counted(repeats, 'repeat')}" if repeats else said

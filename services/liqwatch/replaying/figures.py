@@ -9,7 +9,7 @@ from ..events import LONG, SHORT, SIDES
 from ..peaks import Rolling
 from ..rulesettings import RuleSettings
 from ..totals import Sum
-from ..wire import LargestRecord, Liquidation
+from ..wire import largest_record
 
 OF_TOTALS = ("level", "surge", "record")  # the kinds of rules that every event asks for a total
 
@@ -81,7 +81,9 @@ class Figures:
         if scope.startswith("class="):
             return added(self.whole(window, part) for part in self._coins(window, scope))
         long, short = self._window(self._clock_ms).totals(0, scope, window)
-        return Sum(long.usd, short.usd, long.events, short.events, _record(long.largest), _record(short.largest))
+        return Sum(
+            long.usd, short.usd, long.events, short.events, largest_record(long.largest), largest_record(short.largest)
+        )
 
     def scopes(self, window: str, prefix: str) -> list[str]:
         """All scopes of one dimension, such as `base=`."""
@@ -91,12 +93,3 @@ class Figures:
     def _coins(self, window: str, scope: str) -> Iterator[str]:
         """Those of a class."""
         return (one for one in self.scopes(window, "base=") if coin_class(one[5:], self._majors) == scope[6:])
-
-
-def _record(event: Liquidation | None) -> LargestRecord | None:
-    if event is None:
-        return None
-    return LargestRecord(
-        event.event_id, event.venue, event.symbol, event.base, event.side, event.price, event.notional_usd,
-        event.event_time_ms, event.unit,
-    )  # fmt: skip

@@ -8,9 +8,10 @@ from decimal import Decimal
 from ..spelling import did_you_mean
 from .problems import Problem
 
-# A venue is a name of ours; a coin is as the venue writes it: printable, without blanks, commas or equal signs. Written
-# out where engines differ on what a blank is, so that who goes by the document is not refused.
-SCOPE = r"^(all|venue=[A-Za-z0-9_.-]{1,64}|(venue=[A-Za-z0-9_.-]{1,64},)?base=[^\s,=\x00-\x1f\x7f-\x9f\ufeff]{1,64})$"
+# What no name holds; written out, since engines differ on what a blank is: who goes by the document is not refused.
+NO_NAME = r"\s\x00-\x1f\x7f-\x9f\ufeff"
+# A venue is a name of ours; a coin is as the venue writes it: printable, without blanks, commas or equal signs.
+SCOPE = rf"^(all|venue=[A-Za-z0-9_.-]{{1,64}}|(venue=[A-Za-z0-9_.-]{{1,64}},)?base=[^,={NO_NAME}]{{1,64}})$"
 VENUE = r"^[A-Za-z0-9_.-]{1,64}$"
 MINUTES = 1_440
 STEPS = (60, 300, 900, 3600)

@@ -17,17 +17,16 @@ from ..events import (
 )
 from ..rulesettings import RuleKind, Severity
 from .problems import Problem
+from .query import NO_NAME
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _MARKS = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
 Line = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=rf"^{_MARKS}*$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/,=-]+$")]
-# Written out where engines differ on what a blank is, so that who goes by the document is not refused.
-_NO_NAME = r"\s\x00-\x1f\x7f-\x9f\ufeff"
 # Coins are as the venue writes them, some in letters of other scripts; a scope may name one.
-Coin = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^,={_NO_NAME}]+$")]
-Scope = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^{_NO_NAME}]+$")]
+Coin = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^,={NO_NAME}]+$")]
+Scope = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^[^{NO_NAME}]+$")]
 _Absent = SkipJsonSchema[None]
 SHORTEST_SECONDS = 60  # of a silence
 LONGEST_SECONDS = 90 * 86_400
