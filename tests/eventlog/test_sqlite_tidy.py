@@ -51,7 +51,7 @@ async def opened(tmp_path: Path, hand: HandClock) -> AsyncIterator[Opened]:
                 tidy_every=0.01,
                 compact_after=compact_after,
                 keep_newest=0,
-            )  # fmt: skip - nothing is kept in memory: what is looked at is the file
+            )  # nothing is kept in memory: what is looked at is the file
             stack.push_async_callback(log.close)
             await log.open()
             if not read_only:
