@@ -157,6 +157,8 @@ async def _end(producer: Any, timeout: float) -> None:
     waiting = [batch for batches in accumulator._batches.values() for batch in batches]
     waiting += list(accumulator._pending_batches)
     accumulator.fail_all(errors.ProducerClosed())
+    # The library lets go of each batch once it has failed, and finds one that was to be sent again there no more.
+    accumulator._pending_batches.update(waiting)
     for batch in waiting:
         _retrieve(batch.future)
         if batch._drain_waiter.done():
